@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Where other people's code comes from: find_package first, then (NIBBLE_FETCH_DEPENDENCIES) an
+# archive pinned by its SHA-256. FETCHCONTENT_SOURCE_DIR_<NAME> points either at a local copy.
+include(FetchContent)
+
+# nibble_dependency(<package> TARGETS <target>... FIND <find_package arguments>
+#                   URL <url> SHA256 <hash> [SET <variable>=<value>...])
+# Afterwards one of <targets> exists, or configuring has stopped with what to do.
+macro(nibble_dependency package)
+  cmake_parse_arguments(dep "" "URL;SHA256" "TARGETS;FIND;SET" ${ARGN})
+  set(dep_target "")
+  foreach(t IN LISTS dep_TARGETS)
+    if(TARGET ${t})
+      set(dep_target ${t})
+      break()
+    endif()
+  endforeach()
+  string(TOUPPER ${package} dep_upper)
+  if(NOT dep_target AND NOT FETCHCONTENT_SOURCE_DIR_${dep_upper})
+    find_package(${package} ${dep_FIND} QUIET)
+  endif()
+  if(NOT dep_target AND NOT ${package}_FOUND)
+    if(NOT NIBBLE_FETCH_DEPENDENCIES)
+      message(FATAL_ERROR
+        "nibble: package '${package}' (${dep_FIND}) was not found. Install it, add its prefix to "
+        "CMAKE_PREFIX_PATH, run 'sh cmake/bootstrap.sh deps', or set NIBBLE_FETCH_DEPENDENCIES=ON.")
+    endif()
+    message(STATUS "nibble: ${package} not found; fetching ${dep_URL}")
+    foreach(pair IN LISTS dep_SET)
+      string(REGEX MATCH "^([^=]+)=(.*)$" _ "${pair}")
+      set(${CMAKE_MATCH_1} ${CMAKE_MATCH_2} CACHE BOOL "set by nibble" FORCE)
+    endforeach()
+    set(dep_declare URL ${dep_URL} URL_HASH SHA256=${dep_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP OFF SYSTEM)
+    if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.28)
+      list(APPEND dep_declare EXCLUDE_FROM_ALL)
+    endif()
+    FetchContent_Declare(${package} ${dep_declare})
+    FetchContent_MakeAvailable(${package})
+  endif()
+endmacro()
+
+# The hashes agree with public build recipes of the same archives:
+#   highway 1.2.0    Homebrew (highway.rb), Spack (highway/package.py), Envoy (repository_locations.bzl)
+#   Catch2 3.6.0     conan-center-index (recipes/catch2/3.x.x/conandata.yml)
+#   benchmark 1.8.2  conan-center-index (recipes/benchmark/all/conandata.yml)
+macro(nibble_need_highway)
+  nibble_dependency(hwy
+    TARGETS hwy::hwy hwy
+    FIND 1.2 CONFIG
+    URL https://github.com/google/highway/archive/refs/tags/1.2.0.tar.gz
+    SHA256 7e0be78b8318e8bdbf6fa545d2ecb4c90f947df03f7aadc42c1967f019e63343
+    SET HWY_ENABLE_CONTRIB=OFF HWY_ENABLE_EXAMPLES=OFF HWY_ENABLE_TESTS=OFF HWY_ENABLE_INSTALL=OFF)
+  if(NOT TARGET hwy::hwy)
+    add_library(hwy::hwy ALIAS hwy)
+  endif()
+endmacro()
+
+# Catch2 2 (one header) and 3 (a library) both do: tests/support/catch.h hides the difference.
+macro(nibble_need_catch2)
+  nibble_dependency(Catch2
+    TARGETS Catch2::Catch2
+    FIND CONFIG
+    URL https://github.com/catchorg/Catch2/archive/v3.6.0.tar.gz
+    SHA256 485932259a75c7c6b72d4b874242c489ea5155d17efa345eb8cc72159f49f356)
+endmacro()
+
+macro(nibble_need_benchmark)
+  nibble_dependency(benchmark
+    TARGETS benchmark::benchmark
+    FIND CONFIG
+    URL https://github.com/google/benchmark/archive/refs/tags/v1.8.2.tar.gz
+    SHA256 2aab2980d0376137f969d92848fbb68216abb07633034534fc8c65cc4e7a0e93
+    SET BENCHMARK_ENABLE_TESTING=OFF BENCHMARK_ENABLE_INSTALL=OFF BENCHMARK_ENABLE_WERROR=OFF)
+endmacro()
+
+nibble_need_highway()
