@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// The one seam between public headers and kernels, and the only file that knows foreach_target.h.
+//
+// A public header with kernels includes this file at its end, outside its include guard: the file
+// is read once per target pass. What happens depends on the mode and on who runs the passes:
+//
+//   header-only, first nibble header of the TU   we run foreach_target.h over kernel/all-inl.h
+//   header-only, inside the client's own passes  the kernels join them, pass by pass
+//   NIBBLE_STATIC_DISPATCH                       one pass for the compiler's own target
+//   NIBBLE_COMPILED                              nothing: libnibble has the kernels
+//
+// After it, NIBBLE_HAS_KERNELS says whether the kernels of all targets can be named, and HWY_ONCE
+// code may use NIBBLE_DISPATCH(Kernel<F>, args...).
+#if !defined(NIBBLE_COMPILED) || defined(NIBBLE_BUILDING)
+
+#if !defined(NIBBLE_STATIC_DISPATCH) && !defined(HIGHWAY_HWY_FOREACH_TARGET_H_)
+#ifdef HWY_HIGHWAY_INCLUDED
+#error "nibble: include nibble before hwy/highway.h, or after your own hwy/foreach_target.h, or link nibble::compiled"
+#endif
+// Targets: what brings nothing to these kernels is left out (docs/performance.md, "targets"). The
+// lowest x86 target is SSE4, the first with a byte shuffle.
+#if (defined(__x86_64__) || defined(__i386__)) && !defined(HWY_BASELINE_TARGETS) && \
+    !defined(HWY_DISABLED_TARGETS)
+#define HWY_DISABLED_TARGETS \
+  (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
+#ifndef __SSE4_1__
+#define HWY_BASELINE_TARGETS HWY_SSE4
+#endif
+#endif
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "nibble/kernel/all-inl.h"
+#include "hwy/foreach_target.h"  // IWYU pragma: keep
+#define NIBBLE_OWNS_PASSES
+#endif
+
+#include "nibble/kernel/all-inl.h"
+
+#if !HWY_ONCE
+#define NIBBLE_SAW_TARGET_PASS
+#endif
+
+#if HWY_ONCE && !defined(NIBBLE_DISPATCH_H_)
+#define NIBBLE_DISPATCH_H_
+#if !defined(NIBBLE_STATIC_DISPATCH) && HWY_TARGETS != HWY_STATIC_TARGET && \
+    !defined(NIBBLE_SAW_TARGET_PASS) && !defined(NIBBLE_OWNS_PASSES)
+#error "nibble: this file is not re-included by foreach_target.h (another header ran the passes); link nibble::compiled"
+#endif
+#define NIBBLE_HAS_KERNELS 1
+
+// Inside a function template whose parameters include `std::int64_t Targets = HWY_TARGETS` (so that
+// TUs with other target lists never share its body): calls the best target's Kernel.
+#ifdef NIBBLE_STATIC_DISPATCH
+#define NIBBLE_DISPATCH(table, ...) HWY_STATIC_DISPATCH(__VA_ARGS__)
+#else
+#define NIBBLE_DISPATCH(table, ...) \
+  HWY_EXPORT_T(table, __VA_ARGS__); \
+  HWY_DYNAMIC_DISPATCH_T(table)
+#endif
+#endif  // HWY_ONCE
+
+#endif  // kernels wanted here
+
+// Public functions are inlined into the caller, so that TUs built with different flags never merge
+// bodies; the compiled library exports them instead.
+#ifndef NIBBLE_SHIM
+#ifdef NIBBLE_BUILDING
+#define NIBBLE_SHIM
+#else
+#define NIBBLE_SHIM [[gnu::always_inline]] inline
+#endif
+#endif

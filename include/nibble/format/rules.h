@@ -1,0 +1,378 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// From a block of values to its scale: the options of quantize() and the scalar arithmetic that the
+// reference and the kernels share, so that both round alike. docs/numerics.md gives the reasons.
+#ifndef NIBBLE_FORMAT_RULES_H_
+#define NIBBLE_FORMAT_RULES_H_
+
+#include <array>
+#include <span>
+
+#include "nibble/core/arith.h"
+#include "nibble/core/errors.h"
+#include "nibble/element/minifloat.h"
+#include "nibble/format/wire.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// How quantize() chooses the scale of a block.
+enum class scale_rule : std::uint8_t {
+  standard,  ///< the format's own: absmax, min_max where there is a shift, the original's for GGUF
+  absmax,    ///< max|x|; formats with a shift get the range [-max|x|, max|x|]
+  min_max,   ///< [min, max]; without a shift the scale that clips neither end
+  percentile,  ///< like the standard, of the values left when the largest (and least) are cut off
+  mse,         ///< searches around the standard for the least squared error
+  weighted,    ///< mse with the squared errors weighted by the importance of their column
+};
+
+/// How an e8m0 scale is made from max|x| and the element's largest value (FORMATS: OCP MX and what
+/// others do). floor is the specification; round_up never clips.
+enum class mx_scale : std::uint8_t { floor, ceil, even, round_up };
+
+/// What quantize() met on its way.
+struct quantize_report {
+  std::size_t non_finite = 0;       ///< blocks that held NaN or an infinity
+  std::size_t scale_overflow = 0;   ///< blocks whose scale was clamped to its type's largest value
+  std::size_t scale_underflow = 0;  ///< blocks whose non-zero scale was raised or became zero
+};
+
+struct quantize_options {
+  scale_rule rule = scale_rule::standard;
+  float percentile = 99.9f;           ///< for scale_rule::percentile, in (50, 100]
+  std::span<const float> importance;  ///< for scale_rule::weighted: one weight >= 0 per column
+  mx_scale mx = mx_scale::floor;      ///< for formats with e8m0 scales
+  bool divide = false;                ///< x / scale (ONNX, GPTQ) instead of x * (1 / scale)
+  bool reject_non_finite = false;     ///< stop with errc::non_finite at NaN or infinity
+  quantize_report* report = nullptr;  ///< filled if given
+};
+
+namespace detail {
+
+inline constexpr float float_max = 3.40282347e+38f;
+/// What the fit of one block found.
+struct block_fit {
+  float scale = 0;
+  float inverse = 0;  ///< what x is multiplied by when codes come from the computed scale
+  float low = 0;      ///< the range, where the format has one
+  float high = 0;
+};
+
+/// Statistics of one block, taken over its finite values; others count as zero.
+struct block_stats {
+  float amax = 0;     ///< max|x|
+  float extreme = 0;  ///< the value of largest magnitude, the first one of equals
+  float low = 0;
+  float high = 0;
+  float mean_abs = 0;
+  bool finite = true;
+};
+
+/// x to a whole number, beyond 2^23 as it is; NaN stays.
+constexpr float round_to_integer(float x, rounding round) noexcept {
+  const float_parts p(x);
+  if (p.magnitude >= bits_of(8388608.0f)) return x;
+  const float size =
+      static_cast<float>(shift_right_rounded(p.significand, 150 - p.exponent, round, p.negative));
+  return p.negative ? -size : size;
+}
+
+/// 1 / s, and 0 where that is not finite.
+constexpr float inverse_or_zero(float s) noexcept {
+  const float inverse = s != 0 ? 1.0f / s : 0.0f;
+  return inverse <= float_max && inverse >= -float_max ? inverse : 0.0f;
+}
+
+/// 2^exponent, clamped to what e8m0 and e8m0_half can hold: [-128, 127].
+constexpr float power_of_two(int exponent) noexcept {
+  if (exponent < -126) return float_of(exponent == -127 ? 0x00400000u : 0x00200000u);
+  return exp2i(exponent > 127 ? 127 : exponent);
+}
+
+/// floor(log2 a) read off the exponent field; subnormals count as 2^-127.
+constexpr int exponent_of(float a) noexcept {
+  return static_cast<int>((bits_of(a) >> 23) & 0xFF) - 127;
+}
+
+/// Explicit mantissa bits of an element's largest binade.
+template <class E>
+consteval int mantissa_bits() {
+  if constexpr (requires { E::mantissa_bits; }) {
+    return E::mantissa_bits;
+  } else {
+    return E::bits <= 4 ? 1 : E::bits - 2;
+  }
+}
+
+/// The power-of-two scale of a block with max|x| = amax.
+template <class E>
+constexpr float mx_scale_of(float amax, float divisor, mx_scale how) noexcept {
+  const int emax = static_cast<int>(divisor);
+  if (amax == 0) return 0;
+  switch (how) {
+    case mx_scale::floor: return power_of_two(exponent_of(amax) - emax);
+    case mx_scale::ceil: {
+      const bool exact = (bits_of(amax) & 0x7FFFFFu) == 0;
+      return power_of_two(exponent_of(amax) - emax + (exact ? 0 : 1));
+    }
+    case mx_scale::even: {
+      // Half an ulp of the element's mantissa is added to amax, with carry into the exponent.
+      const float raised = float_of(bits_of(amax) + (1u << (22 - mantissa_bits<E>())));
+      return power_of_two(exponent_of(raised) - emax);
+    }
+    case mx_scale::round_up:
+      return e8m0::decode(e8m0::encode(amax * (1.0f / E::max), {rounding::away_from_zero}));
+  }
+  return 0;
+}
+
+/// The range [low, high] of values that codes have to span.
+constexpr float range_scale(float low, float high, float divisor) noexcept {
+  const float width = high - low;
+  return width <= float_max ? width / divisor : high / divisor - low / divisor;
+}
+
+/// Applies the rule of F (or the one asked for) to the statistics of a block.
+template <class F>
+constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rule& rule,
+                                   scale_rule asked, mx_scale mx) noexcept {
+  using fit = quantizer_rule::fit;
+  using E = typename F::element;
+  block_fit f;
+  if constexpr (F::has_shift && F::shift_type::kind != shift_kind::center) {
+    f.low = asked == scale_rule::absmax ? -stats.amax : stats.low;
+    f.high = asked == scale_rule::absmax ? stats.amax : stats.high;
+    if (rule.range_includes_zero) {
+      f.low = f.low < 0 ? f.low : 0.0f;
+      f.high = f.high > 0 ? f.high : 0.0f;
+    }
+    f.scale = range_scale(f.low, f.high, rule.divisor);
+    f.inverse = inverse_or_zero(f.scale);
+    return f;
+  }
+  if (rule.how == fit::power_of_two) {
+    f.scale = mx_scale_of<E>(stats.amax, rule.divisor, mx);
+    if constexpr (std::is_same_v<typename F::scale_format, e8m0>) {
+      if (!stats.finite) f.scale = e8m0::decode(0xFF);
+    }
+    f.inverse = inverse_or_zero(f.scale);
+    return f;
+  }
+  if (asked == scale_rule::min_max && E::lowest < 0) {
+    const float up = stats.high > 0 ? stats.high / E::max : 0.0f;
+    const float down = stats.low < 0 ? stats.low / E::lowest : 0.0f;
+    f.scale = up > down ? up : down;
+  } else if (rule.how == fit::signed_absmax && asked == scale_rule::standard) {
+    if (rule.inverse_first) {
+      f.inverse = stats.extreme != 0 ? rule.divisor / stats.extreme : 0.0f;
+      f.scale = f.inverse != 0 ? 1.0f / f.inverse : 0.0f;
+      return f;
+    }
+    f.scale = stats.extreme / rule.divisor;
+  } else if (rule.how == fit::mean_abs && asked == scale_rule::standard) {
+    f.scale = stats.mean_abs;
+  } else {
+    f.scale = stats.amax / largest_magnitude<E>();
+    if (rule.how == fit::absmax) f.scale = stats.amax / rule.divisor;
+  }
+  f.inverse = inverse_or_zero(f.scale);
+  return f;
+}
+
+/// Minifloats: code 1 is the smallest magnitude.
+template <class S>
+inline constexpr bool keeps_nonzero =
+    !integer_element<S> && !is_exponent_scale<S> && !table_element<S> && !std::is_same_v<S, f32>;
+
+/// Encodes one scale in element S: nearest, clamped to the largest value, and never zero unless the
+/// scale is: a block keeps some of its values rather than none. `raw` does neither, as GGML.
+template <class S>
+constexpr typename S::code encode_scale(float s, bool raw) noexcept {
+  if (raw) return S::encode(s, {.over = overflow::to_special});
+  typename S::code c = S::encode(s);
+  if constexpr (keeps_nonzero<S>) {
+    if (s != 0 && S::decode(c) == 0) c = static_cast<typename S::code>(c | 1u);
+  }
+  return c;
+}
+
+/// A scale as it will be read back, where that is known without its neighbours.
+template <class S>
+constexpr float round_scale(float s) noexcept {
+  if constexpr (element<S>) {
+    return S::decode(encode_scale<S>(s, false));
+  } else {
+    return s;
+  }
+}
+
+/// The shift of a block from the least value of its range and its scale as stored.
+template <class F>
+constexpr float shift_of(float low, float scale) noexcept {
+  using E = typename F::element;
+  if constexpr (F::shift_type::kind == shift_kind::zero) {
+    const float z = E::lowest - low * inverse_or_zero(scale);
+    return z;
+  } else if constexpr (F::shift_type::kind == shift_kind::offset) {
+    return E::lowest == 0 ? low : low - E::lowest * scale;
+  } else if constexpr (F::shift_type::kind == shift_kind::minimum) {
+    return E::lowest == 0 ? -low : E::lowest * scale - low;
+  } else {
+    return low;
+  }
+}
+
+/// A value from its code: the formulas at the head of block.h.
+template <class F>
+constexpr float value_of(float level, float scale, float shift) noexcept {
+  if constexpr (F::shift_type::kind == shift_kind::none) {
+    return scale * level;
+  } else if constexpr (F::shift_type::kind == shift_kind::zero) {
+    return (level - shift) * scale;
+  } else if constexpr (F::shift_type::kind == shift_kind::minimum) {
+    return rounded_mul(scale, level) - shift;
+  } else {
+    return mul_add_unfused(scale, level, shift);
+  }
+}
+
+/// What the codes of one block are made with.
+struct code_params {
+  float scale = 0;    ///< as stored
+  float inverse = 0;  ///< of the stored or the computed scale
+  float shift = 0;
+  bool divide = false;
+};
+
+/// The code of x. NaN becomes the NaN of the element, or zero; infinities clamp.
+template <class F>
+constexpr typename F::element::code code_of(float x, const code_params& p,
+                                            const quantizer_rule& rule) noexcept {
+  using E = typename F::element;
+  using kind = shift_kind;
+  constexpr kind shift = F::shift_type::kind;
+  if (x != x && !E::has_nan) x = 0;
+  if (x > float_max) x = float_max;
+  if (x < -float_max) x = -float_max;
+
+  if (rule.codes == quantizer_rule::code::scaled_midpoints) {
+    if constexpr (table_element<E>) {
+      // Codes 0 .. 7 grow with the value; 8 and up are their negatives.
+      const float size = x < 0 ? -x : x;
+      unsigned c = 0;
+      for (unsigned k = 0; p.scale != 0 && k + 1 < E::table.size() / 2; ++k) {
+        c += size > (E::table[k] + E::table[k + 1]) * 0.5f * p.scale ? 1u : 0u;
+      }
+      return static_cast<typename E::code>(c != 0 && x < 0 ? c + E::table.size() / 2 : c);
+    }
+  }
+  float y = x;
+  if constexpr (shift == kind::offset || shift == kind::center) y = x - p.shift;
+  if constexpr (shift == kind::minimum) y = x + p.shift;
+  y = p.divide && p.scale != 0 ? y / p.scale : rounded_mul(y, p.inverse);
+  if constexpr (shift == kind::zero) {
+    if constexpr (integer_element<typename F::shift_format>) {
+      // The zero point is added to the rounded value.
+      y = round_to_integer(y, rule.round) + p.shift;
+    } else {
+      y = y + p.shift;
+    }
+  }
+  if constexpr (integer_element<E>) {
+    if (rule.codes == quantizer_rule::code::add_half) {
+      const float t = y + (static_cast<float>(E::bias) + 0.5f);
+      const float top = static_cast<float>((1 << E::bits) - 1);
+      return static_cast<typename E::code>(t > 0 ? (t < top ? t : top) : 0.0f);
+    }
+  }
+  return E::encode(y, {.round = rule.round});
+}
+
+/// The scales that mse and weighted try, as factors of the standard one. Candidate 0 is the
+/// standard.
+template <class F>
+struct search_grid {
+  static constexpr bool exponent = is_exponent_scale<typename F::scale_format>;
+  /// Two's complement reaches one step further down than up: a negative scale may use that.
+  static constexpr bool both_signs = !F::has_shift && !exponent &&
+                                     integer_element<typename F::element> &&
+                                     F::element::lowest < -F::element::max;
+  static constexpr int num_factors = exponent ? 3 : 64;
+  static constexpr int size = num_factors * (both_signs ? 2 : 1);
+
+  static constexpr float factor(int i) noexcept {
+    const bool negative = i >= num_factors;
+    const int j = negative ? i - num_factors : i;
+    if constexpr (exponent) {
+      return j == 0 ? 1.0f : j == 1 ? 2.0f : 0.5f;
+    }
+    // 1, then 80/64 down to 17/64 without 1.
+    const float f = j == 0 ? 1.0f : static_cast<float>(j <= 16 ? 81 - j : 80 - j) / 64.0f;
+    return negative ? -f : f;
+  }
+};
+
+/// Candidate i of the search around `base`.
+template <class F>
+constexpr block_fit search_candidate(const block_fit& base, int i) noexcept {
+  const float factor = search_grid<F>::factor(i);
+  block_fit f;
+  f.low = base.low * factor;
+  f.high = base.high * factor;
+  if constexpr (F::has_shift && F::shift_type::kind != shift_kind::center) {
+    f.scale = range_scale(f.low, f.high, F::rule.divisor);
+  } else {
+    f.scale = base.scale * factor;
+  }
+  f.inverse = inverse_or_zero(f.scale);
+  return f;
+}
+
+/// What codes are made with under a candidate: its scale and shift as they will be stored, where
+/// that is known without their neighbours.
+template <class F>
+constexpr code_params candidate_params(const block_fit& f, bool divide) noexcept {
+  code_params p;
+  p.scale = round_scale<typename F::scale_format>(f.scale);
+  p.inverse = inverse_or_zero(p.scale);
+  p.divide = divide;
+  if constexpr (F::has_shift && F::shift_type::kind != shift_kind::center) {
+    p.shift = shift_of<F>(f.low, p.scale);
+    if constexpr (element<typename F::shift_format>) {
+      p.shift = F::shift_format::decode(F::shift_format::encode(p.shift));
+    }
+  }
+  return p;
+}
+
+/// The 16 partial sums of a block as one: halves are added to halves.
+constexpr float sum_of_parts(std::array<float, 16> part) noexcept {
+  for (std::size_t step = 8; step > 0; step /= 2) {
+    for (std::size_t i = 0; i < step; ++i) part[i] += part[i + step];
+  }
+  return part[0];
+}
+
+/// Nearest rank of a percentile among n values: from 1 to n.
+constexpr std::size_t percentile_rank(float percent, std::size_t n) noexcept {
+  const double exact = static_cast<double>(percent) * static_cast<double>(n) / 100.0;
+  std::size_t k = static_cast<std::size_t>(exact);
+  if (static_cast<double>(k) < exact) ++k;
+  return k < 1 ? 1 : k > n ? n : k;
+}
+
+/// Counts a scale that its type could not hold.
+template <class S>
+constexpr void count_scale(float s, typename S::code code, quantize_report& report) noexcept {
+  if (s != s || s > float_max || s < -float_max) return;
+  const float stored = S::decode(code);
+  const float size = s < 0 ? -s : s;
+  if (size > S::max && !(stored == s)) ++report.scale_overflow;
+  if (size != 0 && (stored == 0 || (keeps_nonzero<S> && code == 1 && size < S::decode(1)))) {
+    ++report.scale_underflow;
+  }
+}
+
+}  // namespace detail
+
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_FORMAT_RULES_H_
