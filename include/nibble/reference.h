@@ -67,9 +67,9 @@ void dequantize(quantized_view<const F> w, matrix_view<float> y) {
   if constexpr (wire_format<F>) {
     using M = typename F::meaning;
     std::vector<std::uint8_t> bytes(quantized_view<M>::buffer_bytes(w.rows, w.cols));
-    const quantized_view<M> sections(bytes.data(), w.rows, w.cols);
-    from_wire<F>(w, sections);
-    dequantize<M>(sections, y);
+    const quantized_view<M> parts(bytes.data(), w.rows, w.cols);
+    from_wire<F>(w, parts);
+    dequantize<M>(parts, y);
   } else {
     for (std::size_t r = 0; r < w.rows; ++r) {
       for (std::size_t c = 0; c < w.cols; ++c) {
@@ -145,7 +145,7 @@ float block_error(const block_values& b, const detail::code_params& p, const qua
         detail::value_of<F>(E::decode(detail::code_of<F>(x, p, rule)), p.scale, p.shift);
     const float e = x - got;
     float& sum = part[j % b.row_length % 16];
-    sum = mul_add_unfused(rounded_mul(b.weight[j], e), e, sum);
+    sum = detail::mul_then_add(detail::rounded(b.weight[j] * e), e, sum);
   }
   return detail::sum_of_parts(part);
 }
@@ -360,7 +360,7 @@ errc quantize(matrix_view<const float> x, quantized_view<F> w, const quantize_op
   if constexpr (element<F>) {
     float_matrix copy(x.rows, x.cols);
     for (std::size_t r = 0; r < x.rows; ++r) {
-      std::copy(x.row(r).begin(), x.row(r).end(), copy.values.begin() + r * x.cols);
+      std::copy(x.row(r).begin(), x.row(r).end(), copy.values.begin() + static_cast<std::ptrdiff_t>(r * x.cols));
     }
     store_matrix<F>(copy, w.sections.data(), false, false, report);
   } else if constexpr (block_format<F>) {

@@ -228,9 +228,9 @@ constexpr float value_of(float level, float scale, float shift) noexcept {
   } else if constexpr (F::shift_type::kind == shift_kind::zero) {
     return (level - shift) * scale;
   } else if constexpr (F::shift_type::kind == shift_kind::minimum) {
-    return rounded_mul(scale, level) - shift;
+    return mul_then_sub(scale, level, shift);
   } else {
-    return mul_add_unfused(scale, level, shift);
+    return mul_then_add(scale, level, shift);
   }
 }
 
@@ -267,7 +267,7 @@ constexpr typename F::element::code code_of(float x, const code_params& p,
   float y = x;
   if constexpr (shift == kind::offset || shift == kind::center) y = x - p.shift;
   if constexpr (shift == kind::minimum) y = x + p.shift;
-  y = p.divide && p.scale != 0 ? y / p.scale : rounded_mul(y, p.inverse);
+  y = p.divide && p.scale != 0 ? y / p.scale : rounded(y * p.inverse);
   if constexpr (shift == kind::zero) {
     if constexpr (integer_element<typename F::shift_format>) {
       // The zero point is added to the rounded value.
