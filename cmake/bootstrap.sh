@@ -1,0 +1,234 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# From a bare machine to a built nibble: installs what is missing, then builds and runs.
+#
+# With apt: the distribution's own packages, never upgrading one that is installed. Debian 12 has no
+# Highway >= 1.2, so that one library is unpacked (not installed) from Debian 13 into build/deps, from
+# the mirror that this machine already uses. Without apt: what is installed is used, and CMake
+# fetches the rest, pinned and hashed.
+set -eu
+
+usage() {
+  cat <<'TEXT'
+usage: sh cmake/bootstrap.sh <command>
+
+  demo [ARGUMENT...]   build nibble_compare and run it (by default on the bundled model)
+  test [PRESET]        build everything and run the tests (preset: dev)
+  deps                 only install what building needs
+  --help               this text
+
+Environment:
+  NIBBLE_JOBS=N            parallel jobs (default: the number of processors)
+  NIBBLE_OFFLINE=1         install and download nothing; use what is there
+  NIBBLE_ALLOW_UPGRADES=1  let apt upgrade installed packages where it has to
+TEXT
+}
+
+say() { printf 'bootstrap: %s\n' "$*" >&2; }
+die() { say "error: $*"; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+deps=$root/build/deps
+jobs=${NIBBLE_JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
+offline=${NIBBLE_OFFLINE:-0}
+
+# --- what is missing ---------------------------------------------------------------------------
+
+# have_package NAME VERSION: a CMake package, where find_package looks. VERSION is an extended
+# regular expression for the start of its version.
+have_package() {
+  for prefix in $(printf '%s' "${CMAKE_PREFIX_PATH:-}" | tr ':;' '  ') "$deps/usr" /usr /usr/local; do
+    for dir in "$prefix"/lib/cmake/"$1" "$prefix"/lib/*/cmake/"$1" "$prefix"/lib64/cmake/"$1" \
+               "$prefix"/share/cmake/"$1"; do
+      cat "$dir"/*[vV]ersion.cmake 2>/dev/null | grep -Eq "PACKAGE_VERSION \"$2" && return 0
+    done
+  done
+  return 1
+}
+
+# Debian 12's Highway is 1.0.
+have_highway() { have_package hwy '1\.([2-9]|[1-9][0-9])'; }
+
+# A compiler whose library has C++20's <span> and <concepts>.
+have_compiler() {
+  for cxx in ${CXX:-} c++ g++ clang++; do
+    have "$cxx" || continue
+    printf '#include <span>\n#include <concepts>\nint main() {}\n' |
+      "$cxx" -std=c++20 -x c++ -fsyntax-only - 2>/dev/null && return 0
+  done
+  return 1
+}
+
+have_cmake() { # >= 3.25
+  have cmake && cmake --version | grep -Eq 'version ([4-9]|3\.(2[5-9]|[3-9][0-9]))'
+}
+
+have_build_tool() { have ninja || have make; }
+
+missing_packages() {
+  have_compiler || printf ' g++'
+  have_cmake || printf ' cmake'
+  have_build_tool || printf ' ninja-build'
+  [ "$command" = demo ] && return 0
+  have pkg-config || printf ' pkgconf'
+  have_package Catch2 '[23]' || printf ' catch2'
+}
+
+# --- installing --------------------------------------------------------------------------------
+
+as_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    env DEBIAN_FRONTEND=noninteractive "$@"
+  elif have sudo; then
+    sudo DEBIAN_FRONTEND=noninteractive "$@"
+  else
+    die "not root, and there is no sudo. Have someone run: apt-get install --no-upgrade --no-install-recommends$packages"
+  fi
+}
+
+# What cannot be done without; libraries can still be fetched by CMake.
+require_tools() {
+  have_compiler || die "$1: no C++20 compiler (g++ >= 12 or clang++ >= 14)"
+  have_cmake || die "$1: no CMake >= 3.25"
+  have_build_tool || die "$1: neither ninja nor make"
+}
+
+install_packages() {
+  packages=$(missing_packages)
+  [ -n "$packages" ] || return 0
+  if [ "$offline" = 1 ] || ! have apt-get; then
+    require_tools "not installed, and not to be installed from here"
+    say "not found:$packages; CMake fetches libraries, tests of missing tools are skipped"
+    return 0
+  fi
+  say "installing:$packages"
+  # The lists of a fresh image are empty; old ones name files that the mirror has replaced.
+  as_root apt-get -qq update >"$log" 2>&1 || say "apt-get update failed; using the lists at hand"
+  set -- --no-upgrade --no-install-recommends
+  # shellcheck disable=SC2086  # $packages is a list of words
+  upgrades=$(apt-get -s "$@" install $packages 2>/dev/null | sed -n 's/^Inst \([^ ]*\) \[.*/\1/p' | tr '\n' ' ')
+  if [ -n "$upgrades" ] && [ "${NIBBLE_ALLOW_UPGRADES:-0}" != 1 ]; then
+    die "installing$packages would upgrade installed packages: $upgrades
+Upgrade them yourself (apt-get install$packages), or set NIBBLE_ALLOW_UPGRADES=1."
+  fi
+  # shellcheck disable=SC2086
+  as_root apt-get -qq -y "$@" install $packages >"$log" 2>&1 ||
+    { tail -n 20 "$log" >&2; die "apt-get could not install$packages (all it said: $log)"; }
+  require_tools "installed$packages, but"
+}
+
+# URIs of the machine's repositories, likely Debian mirrors first. Formats of sources differ and
+# lists may be empty, so apt is asked, not /etc/apt.
+repositories() {
+  # shellcheck disable=SC2016  # apt's variables, not the shell's
+  {
+    apt-get indextargets --format '$(SITE) $(ORIGIN)' 2>/dev/null | sed -n 's/ Debian$//p'
+    apt-get --print-uris update 2>/dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p"
+  } | grep -v security | awk '!seen[$0]++' | head -n 4
+}
+
+# unpack_highway_from URI: apt with lists, cache and sources of its own; the machine's package
+# state is neither read nor written. Whatever the mirror, the signature must be Debian's.
+unpack_highway_from() {
+  rm -rf "$deps/apt" "$deps/new"
+  mkdir -p "$deps/apt/etc" "$deps/apt/lists/partial" "$deps/apt/cache/archives/partial" "$deps/new"
+  : >"$deps/apt/status"
+  printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' "$1" "$keyring" \
+    >"$deps/apt/etc/trixie.sources"
+  set -- -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$deps/apt/etc" \
+    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
+    -o "Dir::State::lists=$deps/apt/lists" -o "Dir::State::status=$deps/apt/status" \
+    -o "Dir::Cache=$deps/apt/cache" -o APT::Sandbox::User=root -o APT::Default-Release= \
+    -o Acquire::Languages=none
+  (cd "$deps/new" && apt-get "$@" update && apt-get "$@" download libhwy-dev libhwy1t64) \
+    >"$log" 2>&1 || { tail -n 3 "$log" >&2; return 1; }
+  for deb in "$deps"/new/*.deb; do
+    dpkg -x "$deb" "$deps/new" || return 1
+  done
+  # pkg-config files name the prefix /usr; CMake's find their own place.
+  for pc in "$deps"/new/usr/lib/*/pkgconfig/*.pc; do
+    sed "s|^prefix=/usr\$|prefix=$deps/usr|" "$pc" >"$pc.new" && mv "$pc.new" "$pc" || return 1
+  done
+  rm -rf "${deps:?}/usr" && mv "$deps/new/usr" "$deps/usr" && rm -rf "$deps/apt" "$deps/new"
+}
+
+unpack_highway() {
+  have apt-get && have dpkg || return 1
+  for keyring in /usr/share/keyrings/debian-archive-keyring.gpg \
+                 /usr/share/keyrings/debian-archive-keyring.pgp; do
+    [ -f "$keyring" ] && break
+  done
+  [ -f "$keyring" ] || return 1
+  for uri in $(repositories); do
+    say "unpacking Highway from Debian 13 at $uri"
+    unpack_highway_from "$uri" && return 0
+  done
+  return 1
+}
+
+install_deps() {
+  mkdir -p "$deps"
+  log=$deps/bootstrap.log
+  install_packages
+  if ! have_highway; then
+    [ "$offline" = 1 ] || unpack_highway || true
+    have_highway || say "Highway >= 1.2 is not installed; CMake will try to fetch it"
+  fi
+}
+
+# --- building ----------------------------------------------------------------------------------
+
+# configure_and_build PRESET [TARGET...]
+configure_and_build() {
+  preset=$1
+  shift
+  if [ -z "${CMAKE_CXX_COMPILER_LAUNCHER:-}" ] && have ccache; then
+    CMAKE_CXX_COMPILER_LAUNCHER=ccache
+    export CMAKE_CXX_COMPILER_LAUNCHER
+  fi
+  generator=Ninja
+  have ninja || generator='Unix Makefiles'
+  fetch=ON
+  [ "$offline" = 1 ] && fetch=OFF
+  say "configuring and building preset $preset in build/$preset ($jobs jobs)"
+  cmake --preset "$preset" -G "$generator" -DNIBBLE_FETCH_DEPENDENCIES=$fetch >"$log" 2>&1 ||
+    { cat "$log" >&2; die "configuring failed"; }
+  if [ $# -gt 0 ]; then
+    cmake --build "build/$preset" --parallel "$jobs" --target "$@"
+  else
+    cmake --build "build/$preset" --parallel "$jobs"
+  fi
+}
+
+[ $# -gt 0 ] || { usage >&2; exit 2; }
+command=$1
+shift
+cd "$root"
+case $command in
+  deps)
+    install_deps
+    ;;
+  demo)
+    install_deps
+    if [ ! -f examples/compare_formats.cc ]; then
+      configure_and_build demo
+      die "examples/compare_formats.cc does not exist yet: built, but there is nothing to run"
+    fi
+    configure_and_build demo nibble_compare
+    exec build/demo/examples/nibble_compare "$@"
+    ;;
+  test)
+    install_deps
+    configure_and_build "${1:-dev}"
+    ctest --preset "${1:-dev}" --parallel "$jobs"
+    ;;
+  -h | --help | help)
+    usage
+    ;;
+  *)
+    say "unknown command: $command"
+    usage >&2
+    exit 2
+    ;;
+esac
