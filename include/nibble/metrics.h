@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// What quantization lost: signal to noise, errors and cosine between two matrices.
+#ifndef NIBBLE_METRICS_H_
+#define NIBBLE_METRICS_H_
+
+#include <cmath>
+#include <limits>
+
+#include "nibble/matrix.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// Sums over pairs of values; add up any number of matrices, then ask. All sums are double.
+struct error_metrics {
+  double signal = 0;     ///< sum of x^2
+  double noise = 0;      ///< sum of (x - y)^2
+  double abs_error = 0;  ///< sum of |x - y|
+  double max_error = 0;  ///< largest |x - y|
+  double energy = 0;     ///< sum of y^2
+  double dot = 0;        ///< sum of x * y
+  std::size_t count = 0;
+
+  /// Adds the differences of y from x, two matrices of one shape. NaN makes every figure NaN.
+  void add(matrix_view<const float> x, matrix_view<const float> y) noexcept {
+    NIBBLE_ASSERT(x.rows == y.rows && x.cols == y.cols, "metrics: shapes differ");
+    for (std::size_t r = 0; r < x.rows; ++r) {
+      const float* a = x.row_data(r);
+      const float* b = y.row_data(r);
+      for (std::size_t c = 0; c < x.cols; ++c) {
+        const double u = a[c];
+        const double v = b[c];
+        const double e = std::fabs(u - v);
+        signal += u * u;
+        energy += v * v;
+        dot += u * v;
+        noise += e * e;
+        abs_error += e;
+        if (!(e <= max_error)) max_error = e;  // also when e is NaN
+      }
+    }
+    count += x.size();
+  }
+
+  /// Joins the sums of other matrices.
+  void add(const error_metrics& other) noexcept {
+    signal += other.signal;
+    noise += other.noise;
+    abs_error += other.abs_error;
+    energy += other.energy;
+    dot += other.dot;
+    if (!(other.max_error <= max_error)) max_error = other.max_error;
+    count += other.count;
+  }
+
+  /// 10 log10(signal / noise), in dB. Infinity when nothing was lost, NaN for all-zero signals with
+  /// noise in them.
+  [[nodiscard]] double sqnr() const noexcept {
+    if (noise == 0) return std::numeric_limits<double>::infinity();
+    if (signal == 0) return std::numeric_limits<double>::quiet_NaN();
+    return 10 * std::log10(signal / noise);
+  }
+  /// Mean of |x - y|; 0 for no values.
+  [[nodiscard]] double mean_error() const noexcept {
+    return count == 0 ? 0 : abs_error / static_cast<double>(count);
+  }
+  /// Root of the mean squared error; 0 for no values.
+  [[nodiscard]] double rms_error() const noexcept {
+    return count == 0 ? 0 : std::sqrt(noise / static_cast<double>(count));
+  }
+  /// Cosine of the angle between x and y; 1 if both are zero, 0 if one is.
+  [[nodiscard]] double cosine() const noexcept {
+    if (signal == 0 || energy == 0) return signal == energy ? 1 : 0;
+    return dot / (std::sqrt(signal) * std::sqrt(energy));
+  }
+};
+
+/// All figures of one pair of matrices.
+[[nodiscard]] inline error_metrics compare(matrix_view<const float> x,
+                                           matrix_view<const float> y) noexcept {
+  error_metrics m;
+  m.add(x, y);
+  return m;
+}
+
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_METRICS_H_
