@@ -143,7 +143,7 @@ struct codebook {
 
   /// NaN becomes zero_code; infinities the end of the book.
   static constexpr code encode(float x, encode_policy policy = {}) noexcept {
-    if (x != x) return zero_code;
+    if (detail::is_nan(x)) return zero_code;
     return search(x, boundaries_for(policy.round));
   }
 

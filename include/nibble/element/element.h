@@ -86,6 +86,9 @@ inline constexpr std::uint32_t f32_quiet = 0x00400000;
 constexpr std::uint32_t bits_of(float x) noexcept { return std::bit_cast<std::uint32_t>(x); }
 constexpr float float_of(std::uint32_t bits) noexcept { return std::bit_cast<float>(bits); }
 
+/// x != x, but true also where -ffast-math makes that false.
+constexpr bool is_nan(float x) noexcept { return (bits_of(x) & ~f32_sign) > f32_inf; }
+
 /// 2^e for a normal result.
 constexpr float exp2i(int e) noexcept {
   return float_of(static_cast<std::uint32_t>(e + 127) << 23);

@@ -48,7 +48,7 @@ struct ue4m3_ggml {
   }
 
   static constexpr code encode(float x, encode_policy = {}) noexcept {
-    if (!(x > 0.0f)) return 0;
+    if (detail::is_nan(x) || x <= 0.0f) return 0;
     if (x >= 124.0f) return 0x7E;  // 248 before halving rounds up into the exponent of 256
     if (x < detail::exp2i(-7)) {
       // The float sum is part of the definition: it rounds 0.49999997 + 0.5 to 1.

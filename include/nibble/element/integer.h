@@ -95,8 +95,8 @@ struct offset_int : integer_base<Bits, 0, Bias, -Bias, (1 << Bits) - 1 - Bias> {
 
 /// The element of MXINT8: a multiple of 1/64 in [-127/64, 127/64]. Code 0x80 decodes to -2 but is
 /// never made, so that the range is symmetric (OCP MX 5.3.4 allows leaving it out).
-struct mxint8 : integer_base<8, 0x80, 0x80, -127, 127, 6> {
-  static constexpr std::string_view name = "mxint8";
+struct mxint8_element : integer_base<8, 0x80, 0x80, -127, 127, 6> {
+  static constexpr std::string_view name = "mxint8_element";
 };
 
 }  // namespace nibble::inline NIBBLE_ABI

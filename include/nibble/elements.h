@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Element types, and arrays of floats to and from arrays of their codes.
+#ifndef NIBBLE_ELEMENTS_H_
+#define NIBBLE_ELEMENTS_H_
+
+#include <span>
+
+#include "nibble/element/all.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// Encodes every value: codes[i] = E::encode(values[i], policy).
+///
+/// @param values  any floats; NaN and infinities as the element says (docs/numerics.md).
+/// @param codes   as many, one per code unit; 4-bit codes are not packed. Must not overlap values.
+///
+/// The same bits on every target as E::encode. Any length and alignment; nothing outside the spans
+/// is touched. Allocates nothing, never throws.
+template <element E>
+void encode_values(std::span<const float> values, std::span<typename E::code> codes,
+                   encode_policy policy = {}) noexcept;
+
+/// Decodes every code: values[i] = E::decode(codes[i]). Bits above E::bits are ignored. The rest as
+/// in encode_values().
+template <element E>
+void decode_values(std::span<const typename E::code> codes, std::span<float> values) noexcept;
+
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_ELEMENTS_H_
+
+#include "nibble/dispatch.h"
+
+#if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_ELEMENTS_SHIMS_)
+#define NIBBLE_ELEMENTS_SHIMS_
+namespace nibble::inline NIBBLE_ABI {
+namespace detail {
+
+template <element E, std::int64_t Targets = HWY_TARGETS>
+void encode_values(const float* values, std::size_t n, typename E::code* codes,
+                   encode_policy policy) noexcept {
+  NIBBLE_DISPATCH(table, EncodeValues<E>)(values, n, codes, policy);
+}
+
+template <element E, std::int64_t Targets = HWY_TARGETS>
+void decode_values(const typename E::code* codes, std::size_t n, float* values) noexcept {
+  NIBBLE_DISPATCH(table, DecodeValues<E>)(codes, n, values);
+}
+
+}  // namespace detail
+
+template <element E>
+NIBBLE_SHIM void encode_values(std::span<const float> values, std::span<typename E::code> codes,
+                               encode_policy policy) noexcept {
+  NIBBLE_ASSERT(values.size() == codes.size(), "one code per value");
+  detail::encode_values<E>(values.data(), values.size(), codes.data(), policy);
+}
+
+template <element E>
+NIBBLE_SHIM void decode_values(std::span<const typename E::code> codes,
+                               std::span<float> values) noexcept {
+  NIBBLE_ASSERT(values.size() == codes.size(), "one value per code");
+  detail::decode_values<E>(codes.data(), codes.size(), values.data());
+}
+
+}  // namespace nibble::inline NIBBLE_ABI
+#endif

@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Every kernel, once per target: what dispatch.h runs the target passes over.
+#include "nibble/kernel/element-inl.h"
+#include "nibble/kernel/element_values-inl.h"
