@@ -186,8 +186,8 @@ HWY_INLINE VU32<DF> MinifloatCodes(DF df, Policy policy, hn::Vec<DF> x) {
     const auto sum = hn::Add(hn::BitCast(df, size), hn::BitCast(df, magic));
     auto k = hn::Sub(hn::BitCast(du, sum), magic);
     if (policy.round != rounding::nearest_even) {
-      const auto rounded = hn::Sub(Rounded(sum), hn::BitCast(df, magic));  // exact
-      const auto rest = hn::Sub(hn::BitCast(df, size), rounded);           // exact
+      const auto rounded = Rounded(hn::Sub(Rounded(sum), hn::BitCast(df, magic)));  // exact
+      const auto rest = hn::Sub(hn::BitCast(df, size), rounded);                    // exact
       const auto half = hn::Sub(e, hn::Set(du, uint32_t{E::mantissa_bits + 1} << 23));
       const auto is_tie = hn::Eq(hn::Abs(rest), hn::BitCast(df, half));
       k = CorrectRounding(df, policy.round, k, rest, is_tie, x_bits);
