@@ -2,10 +2,6 @@
 # The three library targets (modes of DESIGN: header-only, static, compiled) and the flags of our
 # own sources, which no client ever sees.
 
-# Groups of src/compiled.cc: one translation unit each. NIBBLE_FORMATS_<group> in formats.h lists
-# a group's formats; ELEMENTS holds the element types' bulk operations.
-set(NIBBLE_GROUPS ELEMENTS INTEGER FLOAT GGUF)
-
 # What every mode shares: the headers, C++20, the hardening choice.
 function(nibble_interface target)
   target_include_directories(${target} INTERFACE
@@ -51,10 +47,18 @@ endif()
 if(NIBBLE_COMPILED_LIBRARY)
   add_library(nibble_compiled)
   add_library(nibble::compiled ALIAS nibble_compiled)
-  foreach(group IN LISTS NIBBLE_GROUPS)
-    set(source "${PROJECT_BINARY_DIR}/src/compiled_${group}.cc")
-    configure_file("${PROJECT_SOURCE_DIR}/src/compiled.cc.in" "${source}" @ONLY)
-    target_sources(nibble_compiled PRIVATE "${source}")
+  target_sources(nibble_compiled PRIVATE "${PROJECT_SOURCE_DIR}/src/base.cc")
+  # One unit per group of formats; formats.h has the only list of them.
+  set(formats_h "${PROJECT_SOURCE_DIR}/include/nibble/formats.h")
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${formats_h}")
+  file(STRINGS "${formats_h}" groups REGEX "^#define NIBBLE_FORMATS_[A-Z0-9_]+\\(X\\)")
+  list(TRANSFORM groups REPLACE "^#define NIBBLE_FORMATS_([A-Z0-9_]+).*" "\\1")
+  foreach(group IN LISTS groups)
+    set(source "${PROJECT_BINARY_DIR}/src/formats_${group}.cc")
+    configure_file("${PROJECT_SOURCE_DIR}/src/formats.cc.in" "${source}" @ONLY)
+    if(EXISTS "${PROJECT_SOURCE_DIR}/include/nibble/kernel/quantize_entry.h")
+      target_sources(nibble_compiled PRIVATE "${source}")
+    endif()
   endforeach()
   set_target_properties(nibble_compiled PROPERTIES
     EXPORT_NAME compiled

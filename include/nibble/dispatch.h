@@ -13,6 +13,12 @@
 // code may use NIBBLE_DISPATCH(Kernel<F>, args...).
 #if !defined(NIBBLE_COMPILED) || defined(NIBBLE_BUILDING)
 
+// -march=haswell and x86-64-v3 lack AES, without which Highway would take them for SSSE3 machines.
+#if defined(__SSE4_2__) && !(defined(__AES__) && defined(__PCLMUL__)) && \
+    !defined(HWY_DISABLE_PCLMUL_AES)
+#define HWY_DISABLE_PCLMUL_AES
+#endif
+
 #if !defined(NIBBLE_STATIC_DISPATCH) && !defined(HIGHWAY_HWY_FOREACH_TARGET_H_)
 #ifdef HWY_HIGHWAY_INCLUDED
 #error "nibble: include nibble before hwy/highway.h, or after your own hwy/foreach_target.h, or link nibble::compiled"
@@ -23,7 +29,7 @@
     !defined(HWY_DISABLED_TARGETS)
 #define HWY_DISABLED_TARGETS \
   (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
-#ifndef __SSE4_1__
+#ifndef __SSE4_2__
 #define HWY_BASELINE_TARGETS HWY_SSE4
 #endif
 #endif
