@@ -5,7 +5,8 @@
 #include "nibble/elements.h"
 #include "nibble/target.h"
 
-namespace nibble::inline NIBBLE_ABI::detail {
+namespace nibble::inline NIBBLE_ABI {
+namespace detail {
 
 // Tables of all elements' functions: what a table names is instantiated and exported with it.
 template <class List>
@@ -17,4 +18,5 @@ struct exported<element_list<E...>> {
 };
 template struct exported<all_elements>;
 
-}  // namespace nibble::inline NIBBLE_ABI::detail
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
