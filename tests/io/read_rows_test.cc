@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// read_rows_f32(): every plain type, any rows, both orders.
+#include "nibble/io/read_rows.h"
+
+#include <limits>
+
+#include "io/files.h"
+
+using namespace nibble;
+using namespace nibble_test;
+
+namespace {
+
+// A 1-D tensor over `bytes`, which must outlive it.
+tensor_info row_of(tensor_type type, const std::string& bytes) {
+  tensor_info t;
+  t.type = type;
+  t.rank = 1;
+  t.dims[0] = bytes.size() / describe(type).block_bytes;
+  t.data = std::as_bytes(std::span<const char>(bytes));
+  return t;
+}
+
+std::vector<float> values_of(tensor_type type, const std::string& bytes) {
+  const guarded copy("?" + bytes);  // at an odd address
+  tensor_info t = row_of(type, bytes);
+  t.data = copy.bytes().subspan(1);
+  std::vector<float> out(t.cols());
+  REQUIRE(read_rows_f32(t, 0, {out.data(), 1, out.size()}) == errc::ok);
+  return out;
+}
+
+// Bytes of int16 0, 1, 2, ... and the tensor of that shape over them.
+struct counting {
+  std::string bytes;
+  tensor_info t;
+  counting(std::initializer_list<std::uint64_t> dims, bool fortran_order) {
+    t.type = tensor_type::i16;
+    t.fortran_order = fortran_order;
+    for (const std::uint64_t d : dims) t.dims[t.rank++] = d;
+    for (std::uint64_t i = 0; i < t.num_values(); ++i) bytes += le(static_cast<std::int16_t>(i));
+    t.data = std::as_bytes(std::span<const char>(bytes));
+  }
+  std::vector<float> rows(std::uint64_t first, std::size_t n) const {
+    const std::size_t cols = t.cols();
+    std::vector<float> out(n * (cols + 3), -1.0f);
+    REQUIRE(read_rows_f32(t, first, {out.data(), n, cols, cols + 3}) == errc::ok);
+    std::vector<float> packed;
+    for (std::size_t r = 0; r < n; ++r) {
+      for (std::size_t c = 0; c < cols + 3; ++c) {
+        if (c < cols) packed.push_back(out[r * (cols + 3) + c]);
+        if (c >= cols) CHECK(out[r * (cols + 3) + c] == -1.0f);
+      }
+    }
+    return packed;
+  }
+};
+
+using floats = std::vector<float>;
+
+}  // namespace
+
+TEST_CASE("read_rows: every plain type becomes float") {
+  const float inf = std::numeric_limits<float>::infinity();
+  CHECK(values_of(tensor_type::f32, data_of({1.5f, -inf, 1e-45f})) == floats{1.5f, -inf, 1e-45f});
+  // 1 + 2^-24 is a tie between two floats: to even.
+  CHECK(values_of(tensor_type::f64, le(1.0 + 0x1p-24) + le(1.0 + 0x1.8p-23) + le(1e300)) ==
+        floats{1.0f, 1.0f + 0x1p-22f, inf});
+  CHECK(values_of(tensor_type::f16, std::string("\x00\x3C\x00\xFC\x01\x00", 6)) ==
+        floats{1.0f, -inf, 0x1p-24f});
+  CHECK(values_of(tensor_type::bf16, std::string("\x80\x3F\x80\xFF", 4)) == floats{1.0f, -inf});
+  CHECK(values_of(tensor_type::i8, "\x7F\x80") == floats{127.0f, -128.0f});
+  CHECK(values_of(tensor_type::u8, "\x7F\x80") == floats{127.0f, 128.0f});
+  CHECK(values_of(tensor_type::i16, le(std::int16_t{-32768})) == floats{-32768.0f});
+  CHECK(values_of(tensor_type::u16, le(std::uint16_t{65535})) == floats{65535.0f});
+  CHECK(values_of(tensor_type::i32, le(std::int32_t{-16777217})) == floats{-16777216.0f});
+  CHECK(values_of(tensor_type::u32, le(std::uint32_t{16777219})) == floats{16777220.0f});
+  CHECK(values_of(tensor_type::i64, le(std::int64_t{-5})) == floats{-5.0f});
+  CHECK(values_of(tensor_type::u64, le(max_u64)) == floats{0x1p64f});
+  CHECK(values_of(tensor_type::boolean, std::string("\0\1\2", 3)) == floats{0.0f, 1.0f, 1.0f});
+  CHECK(values_of(tensor_type::f8_e4m3, "\x38\x7E") == floats{1.0f, 448.0f});
+  CHECK(values_of(tensor_type::f8_e5m2, "\x3C\xFC") == floats{1.0f, -inf});
+  CHECK(values_of(tensor_type::f8_e4m3fnuz, "\x40\x7F") == floats{1.0f, 240.0f});
+  CHECK(values_of(tensor_type::f8_e5m2fnuz, "\x40\x7F") == floats{1.0f, 57344.0f});
+  CHECK(values_of(tensor_type::f8_e8m0, "\x7F\x80") == floats{1.0f, 2.0f});
+}
+
+TEST_CASE("read_rows: any rows into any stride") {
+  const counting t({2, 2, 3}, false);
+  CHECK(t.rows(0, 4) == floats{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
+  CHECK(t.rows(2, 1) == floats{6, 7, 8});
+  CHECK(t.rows(4, 0).empty());
+  CHECK(counting({}, false).rows(0, 1) == floats{0});
+  CHECK(counting({3}, false).rows(0, 1) == floats{0, 1, 2});
+}
+
+TEST_CASE("read_rows: Fortran order is turned round") {
+  CHECK(counting({2, 3}, true).rows(0, 2) == floats{0, 2, 4, 1, 3, 5});
+  CHECK(counting({2, 3}, true).rows(1, 1) == floats{1, 3, 5});
+  // [i, j, k] lies at i + 2 j + 4 k.
+  CHECK(counting({2, 2, 3}, true).rows(0, 4) == floats{0, 4, 8, 2, 6, 10, 1, 5, 9, 3, 7, 11});
+  CHECK(counting({3}, true).rows(0, 1) == floats{0, 1, 2});
+  CHECK(counting({}, true).rows(0, 1) == floats{0});
+}
+
+TEST_CASE("read_rows: wrong types, shapes and rows are errors") {
+  const counting t({2, 3}, false);
+  float out[12] = {};
+  CHECK(read_rows_f32(t.t, 0, {out, 2, 2}) == errc::shape_mismatch);
+  CHECK(read_rows_f32(t.t, 0, {out, 3, 3}) == errc::out_of_bounds);
+  CHECK(read_rows_f32(t.t, 2, {out, 1, 3}) == errc::out_of_bounds);
+  CHECK(read_rows_f32(t.t, max_u64, {out, 1, 3}) == errc::out_of_bounds);
+  for (const tensor_type type :
+       {tensor_type::c64, tensor_type::c128, tensor_type::f4, tensor_type::f6_e2m3,
+        tensor_type::f6_e3m2, tensor_type::q4_0, tensor_type::q2_0}) {
+    tensor_info other = t.t;
+    other.type = type;
+    CHECK(read_rows_f32(other, 0, {out, 1, 3}) == errc::unknown_type);
+  }
+}
