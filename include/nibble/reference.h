@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "nibble/format/codes.h"
+#include "nibble/format/gguf_search.h"
+#include "nibble/format/quantize_args.h"
 #include "nibble/format/rules.h"
 #include "nibble/matrix.h"
 
@@ -88,7 +90,7 @@ struct block_values {
   std::size_t row_length = 0;  ///< sums run in 16 partial sums by position in the block's row
 };
 
-inline bool is_finite(float x) { return x <= detail::float_max && x >= -detail::float_max; }
+using detail::is_finite;
 
 /// The k-th smallest of v, k from 1.
 inline float kth_smallest(std::vector<float> v, std::size_t k) {
@@ -181,7 +183,7 @@ void store_matrix(float_matrix& x, sections s, bool is_scale, bool raw, quantize
     for (std::size_t c = 0; c < x.cols; ++c) {
       const float v = x(r, c);
       const auto code = is_scale || raw ? detail::encode_scale<E>(v, raw) : E::encode(v);
-      if (is_scale) detail::count_scale<E>(v, code, report);
+      if (is_scale) detail::count_scale<E>(v, E::decode(code), report);
       store_code<E>(*s, r, c, code);
     }
     if constexpr (E::bits < 8) {  // whole chunks
@@ -321,12 +323,49 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
   return computed;
 }
 
-/// Quantizes one record of wire format F: n values, of which `count` are there. `part` is room for
-/// the record's sections.
+/// Fits one record by the search of its original and writes its fields.
+template <class Search, wire_format F>
+void search_record(matrix_view<const float> x, float row_mean_square, std::uint8_t* record,
+                   const quantize_options& o, quantize_report& report) {
+  std::vector<float> finite(x.data, x.data + F::block_values);
+  bool clean = true;
+  for (float& v : finite) {
+    if (!is_finite(v)) {
+      clean = false;
+      v = 0;
+    }
+  }
+  if (!clean) ++report.non_finite;
+  typename Search::block out;
+  gguf::search_fit<Search>(finite.data(),
+                           o.rule == scale_rule::weighted ? o.importance.data() : nullptr,
+                           row_mean_square, out);
+  std::memset(record, 0, F::block_bytes);
+  detail::for_each_record_part<F>([&]<class E>(std::size_t section, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) {
+      store_bits(record, F::layout::locate(section, i), detail::search_field<F>(out, section, i));
+    }
+  });
+}
+
+/// Quantizes one record of wire format F, a row of block_values floats. `part` is room for the
+/// record's sections; row_mean_square is that of the whole row.
 template <wire_format F>
-void quantize_record(matrix_view<const float> x, quantized_view<typename F::meaning> part,
-                     std::uint8_t* record, const quantize_options& o, quantize_report& report) {
+void quantize_record(matrix_view<const float> x, float row_mean_square,
+                     quantized_view<typename F::meaning> part, std::uint8_t* record,
+                     const quantize_options& o, quantize_report& report) {
   using M = typename F::meaning;
+  if constexpr (requires { typename F::weighted_search_type; }) {
+    if (o.rule == scale_rule::weighted) {
+      return search_record<typename F::weighted_search_type, F>(x, row_mean_square, record, o,
+                                                                report);
+    }
+  }
+  if constexpr (requires { typename F::search_type; }) {
+    if (o.rule == scale_rule::standard) {
+      return search_record<typename F::search_type, F>(x, row_mean_square, record, o, report);
+    }
+  }
   float_matrix scales(0, 0);
   if constexpr (requires { F::rule; }) {
     if (o.rule == scale_rule::standard) {
@@ -360,7 +399,8 @@ errc quantize(matrix_view<const float> x, quantized_view<F> w, const quantize_op
   if constexpr (element<F>) {
     float_matrix copy(x.rows, x.cols);
     for (std::size_t r = 0; r < x.rows; ++r) {
-      std::copy(x.row(r).begin(), x.row(r).end(), copy.values.begin() + static_cast<std::ptrdiff_t>(r * x.cols));
+      std::copy(x.row(r).begin(), x.row(r).end(),
+                copy.values.begin() + static_cast<std::ptrdiff_t>(r * x.cols));
     }
     store_matrix<F>(copy, w.sections.data(), false, false, report);
   } else if constexpr (block_format<F>) {
@@ -374,6 +414,7 @@ errc quantize(matrix_view<const float> x, quantized_view<F> w, const quantize_op
     std::vector<float> values(n);
     std::vector<float> weights(n);
     for (std::size_t r = 0; r < x.rows; ++r) {
+      const float mean_square = detail::row_mean_square(x.row_data(r), x.cols);
       for (std::size_t c = 0; c < x.cols; c += n) {
         const std::size_t count = std::min(n, x.cols - c);
         std::fill(values.begin(), values.end(), 0.0f);
@@ -385,7 +426,7 @@ errc quantize(matrix_view<const float> x, quantized_view<F> w, const quantize_op
                       weights.begin());
           local.importance = weights;
         }
-        quantize_record<F>({values.data(), 1, n}, part,
+        quantize_record<F>({values.data(), 1, n}, mean_square, part,
                            w.sections[0].data + r * w.sections[0].stride + c / n * F::block_bytes,
                            local, report);
       }

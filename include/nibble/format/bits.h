@@ -29,6 +29,8 @@ struct bit_piece {
 inline constexpr std::size_t max_pieces = 4;
 struct bit_field {
   std::array<bit_piece, max_pieces> pieces{};
+
+  friend constexpr bool operator==(const bit_field&, const bit_field&) = default;
 };
 
 constexpr bit_field field(bit_piece a, bit_piece b = {}, bit_piece c = {},

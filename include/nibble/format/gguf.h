@@ -17,6 +17,23 @@
 
 namespace nibble::inline NIBBLE_ABI {
 namespace gguf {
+
+/// Types whose quantizer searches, see gguf_search.h: `search_type` for the standard rule,
+/// `weighted_search_type` for scale_rule::weighted.
+namespace search {
+struct q2_k;
+struct q3_k;
+struct q4_k;
+struct q5_k;
+struct q6_k;
+struct iq4_nl;
+struct iq4_xs;
+struct q4_0;
+struct q4_1;
+struct q5_0;
+struct q5_1;
+}  // namespace search
+
 namespace detail {
 
 constexpr bit_piece piece(std::size_t byte, std::size_t shift, int width, int to = 0) noexcept {
@@ -226,6 +243,7 @@ using code = quantizer_rule::code;
 
 struct q4_0 : wire<block<offset_int<4, 8>, 32, scale<f16>>, detail::nibble_layout<false, false>> {
   static constexpr std::string_view name = "q4_0";
+  using weighted_search_type = search::q4_0;
   static constexpr int type_id = 2;
   static constexpr quantizer_rule rule{.how = detail::fit::signed_absmax,
                                        .codes = detail::code::add_half,
@@ -235,6 +253,7 @@ struct q4_0 : wire<block<offset_int<4, 8>, 32, scale<f16>>, detail::nibble_layou
 };
 struct q4_1 : wire<block<uint4, 32, scale<f16>, offset<f16>>, detail::nibble_layout<true, false>> {
   static constexpr std::string_view name = "q4_1";
+  using weighted_search_type = search::q4_1;
   static constexpr int type_id = 3;
   static constexpr quantizer_rule rule{.how = detail::fit::range,
                                        .codes = detail::code::add_half,
@@ -245,6 +264,7 @@ struct q4_1 : wire<block<uint4, 32, scale<f16>, offset<f16>>, detail::nibble_lay
 };
 struct q5_0 : wire<block<offset_int<5, 16>, 32, scale<f16>>, detail::nibble_layout<false, true>> {
   static constexpr std::string_view name = "q5_0";
+  using weighted_search_type = search::q5_0;
   static constexpr int type_id = 6;
   static constexpr quantizer_rule rule{.how = detail::fit::signed_absmax,
                                        .codes = detail::code::add_half,
@@ -254,6 +274,7 @@ struct q5_0 : wire<block<offset_int<5, 16>, 32, scale<f16>>, detail::nibble_layo
 };
 struct q5_1 : wire<block<uint5, 32, scale<f16>, offset<f16>>, detail::nibble_layout<true, true>> {
   static constexpr std::string_view name = "q5_1";
+  using weighted_search_type = search::q5_1;
   static constexpr int type_id = 7;
   static constexpr quantizer_rule rule{.how = detail::fit::range,
                                        .codes = detail::code::add_half,
@@ -276,22 +297,32 @@ struct q8_1 : wire<block<int8, 32, scale<f16>>, detail::q8_1_layout> {
 };
 struct q2_K : wire<detail::k_min_block<uint2, uint4, 16>, detail::q2_K_layout> {
   static constexpr std::string_view name = "q2_K";
+  using search_type = search::q2_k;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 10;
 };
 struct q3_K : wire<detail::k_block<offset_int<3, 4>, offset_int<6, 32>, 16>, detail::q3_K_layout> {
   static constexpr std::string_view name = "q3_K";
+  using search_type = search::q3_k;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 11;
 };
 struct q4_K : wire<detail::k_min_block<uint4, uint6, 32>, detail::q45_K_layout<false>> {
   static constexpr std::string_view name = "q4_K";
+  using search_type = search::q4_k;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 12;
 };
 struct q5_K : wire<detail::k_min_block<uint5, uint6, 32>, detail::q45_K_layout<true>> {
   static constexpr std::string_view name = "q5_K";
+  using search_type = search::q5_k;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 13;
 };
 struct q6_K : wire<detail::k_block<offset_int<6, 32>, int8, 16>, detail::q6_K_layout> {
   static constexpr std::string_view name = "q6_K";
+  using search_type = search::q6_k;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 14;
 };
 struct q8_K : wire<block<int8, 256, scale<f32>>, detail::q8_K_layout> {
@@ -305,11 +336,15 @@ struct q8_K : wire<block<int8, 256, scale<f32>>, detail::q8_K_layout> {
 };
 struct iq4_nl : wire<block<nibble::iq4_nl, 32, scale<f16>>, detail::nibble_layout<false, false>> {
   static constexpr std::string_view name = "iq4_nl";
+  using search_type = search::iq4_nl;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 20;
 };
 struct iq4_xs
     : wire<detail::k_block<nibble::iq4_nl, offset_int<6, 32>, 32>, detail::iq4_xs_layout> {
   static constexpr std::string_view name = "iq4_xs";
+  using search_type = search::iq4_xs;
+  using weighted_search_type = search_type;
   static constexpr int type_id = 23;
 };
 struct tq1_0 : wire<block<ternary, 256, scale<f16>>, detail::tq1_0_layout> {

@@ -66,6 +66,8 @@ struct block_stats {
   bool finite = true;
 };
 
+constexpr bool is_finite(float x) noexcept { return x <= float_max && x >= -float_max; }
+
 /// x to a whole number, beyond 2^23 as it is; NaN stays.
 constexpr float round_to_integer(float x, rounding round) noexcept {
   const float_parts p(x);
@@ -78,7 +80,7 @@ constexpr float round_to_integer(float x, rounding round) noexcept {
 /// 1 / s, and 0 where that is not finite.
 constexpr float inverse_or_zero(float s) noexcept {
   const float inverse = s != 0 ? 1.0f / s : 0.0f;
-  return inverse <= float_max && inverse >= -float_max ? inverse : 0.0f;
+  return is_finite(inverse) ? inverse : 0.0f;
 }
 
 /// 2^exponent, clamped to what e8m0 and e8m0_half can hold: [-128, 127].
@@ -359,16 +361,16 @@ constexpr std::size_t percentile_rank(float percent, std::size_t n) noexcept {
   return k < 1 ? 1 : k > n ? n : k;
 }
 
-/// Counts a scale that its type could not hold.
-template <class S>
-constexpr void count_scale(float s, typename S::code code, quantize_report& report) noexcept {
-  if (s != s || s > float_max || s < -float_max) return;
-  const float stored = S::decode(code);
+/// Counts a scale that its type could not hold. @param stored  what it reads back as
+template <element S>
+constexpr void count_scale(float s, float stored, quantize_report& report) noexcept {
+  if (s != s || s > float_max || s < -float_max || s == 0) return;
   const float size = s < 0 ? -s : s;
-  if (size > S::max && !(stored == s)) ++report.scale_overflow;
-  if (size != 0 && (stored == 0 || (keeps_nonzero<S> && code == 1 && size < S::decode(1)))) {
-    ++report.scale_underflow;
-  }
+  const float kept = stored < 0 ? -stored : stored;
+  if (size > S::max && stored != s) ++report.scale_overflow;
+  bool raised = false;
+  if constexpr (keeps_nonzero<S>) raised = kept == S::decode(1) && size < kept;
+  if (stored == 0 || raised) ++report.scale_underflow;
 }
 
 }  // namespace detail

@@ -2,3 +2,5 @@
 // Every kernel, once per target: what dispatch.h runs the target passes over.
 #include "nibble/kernel/element-inl.h"
 #include "nibble/kernel/element_values-inl.h"
+#include "nibble/kernel/dequantize-inl.h"
+#include "nibble/kernel/quantize-inl.h"

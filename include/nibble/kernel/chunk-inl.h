@@ -1,0 +1,359 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Chunks of 16 codes out of and into any layout, from the layout's own description of its bits.
+//
+// A layout says at compile time where each bit of each code lies (format/bits.h). From that follow,
+// per chunk and per piece of a code: a window of 16 bytes that holds all of them, a byte shuffle
+// unless they lie in order already, and shifts and masks:
+//
+//   q4_0, low half      load, and                              (no shuffle, no shift)
+//   q4_K scales         load, shuffle, and | load, shuffle, shift, and
+//   planar 4 bits       load 8, shuffle 0 0 1 1 ..., and | shift, and
+//   fifth bits          load, shuffle, test bit
+//
+// Storing runs the same tables backwards.
+#if defined(NIBBLE_KERNEL_CHUNK_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_CHUNK_INL_H_
+#undef NIBBLE_KERNEL_CHUNK_INL_H_
+#else
+#define NIBBLE_KERNEL_CHUNK_INL_H_
+#endif
+
+#include <array>
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "nibble/format/bits.h"
+#include "nibble/kernel/element-inl.h"
+
+// The tables are facts about layouts, the same for every target.
+#ifndef NIBBLE_KERNEL_CHUNK_TABLES_
+#define NIBBLE_KERNEL_CHUNK_TABLES_
+namespace nibble::inline NIBBLE_ABI {
+namespace detail {
+
+/// Piece number kSlot of codes kFirst .. kFirst + kCount of a section, at most 16.
+template <class Layout, std::size_t kSection, std::size_t kFirst, std::size_t kCount,
+          std::size_t kSlot>
+struct chunk_map {
+  static constexpr std::size_t none = 255;
+  struct tables {
+    std::array<bit_piece, chunk_size> piece{};
+    bool used = false;
+    std::size_t base = 0;    // first byte of the window
+    std::size_t length = 0;  // bytes of the window
+    bool fits = true;
+    std::array<std::uint8_t, chunk_size> index{};  // window byte of each lane, 0x80 for none
+    bool identity = true;
+    bool base3 = false;
+    bool single_bits = true;  // every piece is one bit wide
+    bool same_to = true;
+    int to = 0;
+  };
+
+  static constexpr tables t = [] {
+    tables r;
+    std::size_t low = none * none;
+    std::size_t high = 0;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bit_piece p = Layout::locate(kSection, kFirst + i).pieces[kSlot];
+      r.piece[i] = p;
+      if (p.width == 0) continue;
+      if (r.used && p.to != r.to) r.same_to = false;
+      r.used = true;
+      r.to = p.to;
+      r.base3 = r.base3 || p.base3;
+      r.single_bits = r.single_bits && p.width == 1;
+      low = p.byte < low ? p.byte : low;
+      high = p.byte > high ? p.byte : high;
+    }
+    if (!r.used) return r;
+    constexpr std::size_t size = Layout::block_bytes;
+    r.base = low + chunk_size <= size ? low : size > chunk_size ? size - chunk_size : 0;
+    r.length = size - r.base < chunk_size ? size - r.base : chunk_size;
+    r.fits = high - r.base < chunk_size;
+    for (std::size_t i = 0; i < chunk_size; ++i) {
+      const bool there = i < kCount && r.piece[i].width != 0;
+      r.index[i] = there ? static_cast<std::uint8_t>(r.piece[i].byte - r.base) : 0x80;
+      if (there && r.index[i] != i) r.identity = false;
+    }
+    return r;
+  }();
+  static_assert(t.fits, "nibble: 16 neighbouring codes of a layout must lie within 16 bytes");
+
+  /// Lanes of one distance from stored to wanted bits, and the bits they want.
+  static constexpr int distances = 15;  // to - shift + 7
+  static constexpr auto wanted = [] {
+    std::array<std::array<std::uint8_t, chunk_size>, distances> m{};
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bit_piece p = t.piece[i];
+      if (p.width == 0 || p.base3) continue;
+      m[static_cast<std::size_t>(p.to - p.shift + 7)][i] =
+          static_cast<std::uint8_t>(((1u << p.width) - 1) << p.to);
+    }
+    return m;
+  }();
+  static constexpr auto single_bit = [] {
+    std::array<std::uint8_t, chunk_size> m{};
+    for (std::size_t i = 0; i < kCount; ++i) {
+      m[i] = static_cast<std::uint8_t>(t.piece[i].width != 0 ? 1u << t.piece[i].shift : 0);
+    }
+    return m;
+  }();
+  static constexpr auto power3 = [] {
+    constexpr std::array<std::uint16_t, 5> power{1, 3, 9, 27, 81};
+    std::array<std::uint16_t, chunk_size> m{};
+    for (std::size_t i = 0; t.base3 && i < kCount; ++i) m[i] = power[t.piece[i].shift];
+    return m;
+  }();
+
+  // The way back. Byte b of the window is the or of its lanes, taken in `ranks` rounds.
+  struct back {
+    std::array<std::array<std::uint8_t, chunk_size>, 8> lane{};  // lane of each byte, 0x80 for none
+    std::array<std::array<std::array<std::uint8_t, chunk_size>, distances>, 8> stored{};
+    std::size_t ranks = 0;
+    bool identity = true;
+  };
+  static constexpr back b = [] {
+    back r;
+    std::array<std::size_t, chunk_size> filled{};
+    for (auto& lanes : r.lane) lanes.fill(0x80);
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bit_piece p = t.piece[i];
+      if (p.width == 0 || p.base3) continue;
+      const std::size_t byte = t.index[i];
+      const std::size_t rank = filled[byte]++;
+      r.ranks = rank + 1 > r.ranks ? rank + 1 : r.ranks;
+      r.lane[rank][byte] = static_cast<std::uint8_t>(i);
+      r.stored[rank][static_cast<std::size_t>(p.shift - p.to + 7)][byte] =
+          static_cast<std::uint8_t>(((1u << p.width) - 1) << p.shift);
+      if (rank != 0 || byte != i) r.identity = false;
+    }
+    return r;
+  }();
+  /// Bit i of the window is bit `to` of lane i: a mask of lanes is the stored form.
+  static constexpr bool is_lane_mask = [] {
+    if (!t.used || !t.single_bits || !t.same_to || kCount != chunk_size ||
+        t.piece[0].byte - t.base > 6) {
+      return false;
+    }
+    for (std::size_t i = 0; i < kCount; ++i) {
+      if (t.piece[i].byte != t.piece[0].byte + i / 8 || t.piece[i].shift != i % 8) return false;
+    }
+    return true;
+  }();
+
+  static constexpr bool all_zero(const std::array<std::uint8_t, chunk_size>& a) {
+    for (const std::uint8_t v : a) {
+      if (v != 0) return false;
+    }
+    return true;
+  }
+};
+
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
+#endif  // NIBBLE_KERNEL_CHUNK_TABLES_
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// The first kBytes bytes at p; nothing behind them is read. Upper bytes are zero.
+template <size_t kBytes>
+HWY_INLINE Chunk LoadBytes(const uint8_t* HWY_RESTRICT p) {
+  static_assert(kBytes >= 1 && kBytes <= 16);
+  const ChunkTag d;
+  if constexpr (kBytes == 16) {
+    return hn::LoadU(d, p);
+  } else {
+    uint64_t low = 0;
+    uint64_t high = 0;
+    std::memcpy(&low, p, kBytes < 8 ? kBytes : 8);
+    if constexpr (kBytes > 8) std::memcpy(&high, p + 8, kBytes - 8);
+    return hn::BitCast(d, hn::Dup128VecFromValues(hn::FixedTag<uint64_t, 2>(), low, high));
+  }
+}
+
+template <size_t kBytes>
+HWY_INLINE void StoreBytes(Chunk v, uint8_t* HWY_RESTRICT p) {
+  static_assert(kBytes >= 1 && kBytes <= 16);
+  if constexpr (kBytes == 16) {
+    hn::StoreU(v, ChunkTag(), p);
+  } else {
+    const auto words = hn::BitCast(hn::FixedTag<uint64_t, 2>(), v);
+    const uint64_t low = hn::ExtractLane(words, 0);
+    std::memcpy(p, &low, kBytes < 8 ? kBytes : 8);
+    if constexpr (kBytes > 8) {
+      const uint64_t high = hn::ExtractLane(words, 1);
+      std::memcpy(p + 8, &high, kBytes - 8);
+    }
+  }
+}
+
+/// Moves the bits of each byte by kDistance (left if positive). Bits that cross into a neighbour
+/// byte must be masked by the caller.
+template <int kDistance>
+HWY_INLINE Chunk MoveBits(Chunk v) {
+  const ChunkTag d;
+  const hn::FixedTag<uint16_t, 8> du16;
+  if constexpr (kDistance > 0) {
+    return hn::BitCast(d, hn::ShiftLeft<kDistance>(hn::BitCast(du16, v)));
+  } else if constexpr (kDistance < 0) {
+    return hn::BitCast(d, hn::ShiftRight<-kDistance>(hn::BitCast(du16, v)));
+  } else {
+    return v;
+  }
+}
+
+/// Or of all distances: bits of v, moved and masked.
+template <const auto& kMasks, size_t kDistance = 0>
+HWY_INLINE Chunk MoveAndMask(Chunk v) {
+  if constexpr (kDistance == kMasks.size()) {
+    return hn::Zero(ChunkTag());
+  } else {
+    constexpr const auto& kMask = kMasks[kDistance];
+    const auto rest = MoveAndMask<kMasks, kDistance + 1>(v);
+    if constexpr (kMask == std::array<uint8_t, 16>{}) {
+      return rest;
+    } else {
+      const auto moved = MoveBits<static_cast<int>(kDistance) - 7>(v);
+      return hn::OrAnd(rest, moved, hn::LoadU(ChunkTag(), kMask.data()));
+    }
+  }
+}
+
+/// (byte * 3^n mod 256) * 3 / 256 in every lane.
+template <class Map>
+HWY_INLINE Chunk Base3Digits(Chunk v) {
+  const ChunkTag d;
+  const hn::FixedTag<uint16_t, 8> du16;
+  const auto digits = [&](hn::Vec<hn::FixedTag<uint16_t, 8>> bytes, size_t at) HWY_ATTR {
+    const auto low = hn::And(hn::Mul(bytes, hn::LoadU(du16, Map::power3.data() + at)),
+                             hn::Set(du16, uint16_t{255}));
+    return hn::ShiftRight<8>(hn::Mul(low, hn::Set(du16, uint16_t{3})));
+  };
+  const auto low = digits(hn::PromoteLowerTo(du16, v), 0);
+  const auto high = digits(hn::PromoteUpperTo(du16, v), 8);
+  return hn::OrderedDemote2To(d, low, high);
+}
+
+template <class Layout, size_t kSection, size_t kFirst, size_t kCount, size_t kSlot>
+HWY_INLINE Chunk LoadSlot(const uint8_t* HWY_RESTRICT record, Chunk codes) {
+  using Map = detail::chunk_map<Layout, kSection, kFirst, kCount, kSlot>;
+  const ChunkTag d;
+  if constexpr (!Map::t.used) {
+    return codes;
+  } else {
+    Chunk v = LoadBytes<Map::t.length>(record + Map::t.base);
+    if constexpr (!Map::t.identity) {
+      v = hn::TableLookupBytesOr0(v, hn::LoadU(d, Map::t.index.data()));
+    }
+    if constexpr (Map::t.base3) {
+      return hn::Or(codes, Base3Digits<Map>(v));
+    } else if constexpr (Map::t.single_bits && Map::t.same_to) {
+      const auto set = hn::TestBit(v, hn::LoadU(d, Map::single_bit.data()));
+      return hn::Or(codes,
+                    hn::IfThenElseZero(set, hn::Set(d, static_cast<uint8_t>(1u << Map::t.to))));
+    } else {
+      return hn::Or(codes, MoveAndMask<Map::wanted>(v));
+    }
+  }
+}
+
+/// Codes kFirst .. kFirst + kCount of a section of the record at `record`; further lanes are zero
+/// or repeat others.
+template <class Layout, size_t kSection, size_t kFirst, size_t kCount = chunk_size>
+HWY_INLINE Chunk LoadCodes(const uint8_t* HWY_RESTRICT record) {
+  Chunk codes = hn::Zero(ChunkTag());
+  codes = LoadSlot<Layout, kSection, kFirst, kCount, 0>(record, codes);
+  codes = LoadSlot<Layout, kSection, kFirst, kCount, 1>(record, codes);
+  codes = LoadSlot<Layout, kSection, kFirst, kCount, 2>(record, codes);
+  return codes;
+}
+
+template <class Map, size_t kRank = 0>
+HWY_INLINE Chunk StoredBytes(Chunk codes) {
+  const ChunkTag d;
+  if constexpr (kRank >= Map::b.ranks) {
+    return hn::Zero(d);
+  } else {
+    Chunk v = codes;
+    if constexpr (!Map::b.identity) {
+      v = hn::TableLookupBytesOr0(v, hn::LoadU(d, Map::b.lane[kRank].data()));
+    }
+    return hn::Or(StoredBytes<Map, kRank + 1>(codes), MoveAndMask<Map::b.stored[kRank]>(v));
+  }
+}
+
+/// Window bytes of one piece of the codes, other bits zero.
+template <class Map>
+HWY_INLINE Chunk StoredSlot(Chunk codes) {
+  const ChunkTag d;
+  if constexpr (Map::is_lane_mask) {
+    const auto set = hn::TestBit(codes, hn::Set(d, static_cast<uint8_t>(1u << Map::t.to)));
+    uint8_t mask[8] = {};
+    hn::StoreMaskBits(d, set, mask);
+    uint64_t bits;
+    std::memcpy(&bits, mask, sizeof bits);
+    bits <<= 8 * (Map::t.piece[0].byte - Map::t.base);
+    return hn::BitCast(d, hn::Dup128VecFromValues(hn::FixedTag<uint64_t, 2>(), bits, uint64_t{0}));
+  } else {
+    return StoredBytes<Map>(codes);
+  }
+}
+
+template <class Layout, size_t kSection, size_t kFirst, size_t kCount, size_t kSlot>
+HWY_INLINE void StoreSlot(Chunk codes, uint8_t* HWY_RESTRICT record) {
+  using Map = detail::chunk_map<Layout, kSection, kFirst, kCount, kSlot>;
+  if constexpr (Map::t.used && !Map::t.base3) {
+    uint8_t* HWY_RESTRICT window = record + Map::t.base;
+    const auto there = LoadBytes<Map::t.length>(window);
+    StoreBytes<Map::t.length>(hn::Or(there, StoredSlot<Map>(codes)), window);
+  }
+}
+
+/// Ors codes kFirst .. kFirst + kCount of a section into the record, whose bits there are zero.
+/// Base-3 digits are left to their owner.
+template <class Layout, size_t kSection, size_t kFirst, size_t kCount = chunk_size>
+HWY_INLINE void StoreCodes(Chunk codes, uint8_t* HWY_RESTRICT record) {
+  StoreSlot<Layout, kSection, kFirst, kCount, 0>(codes, record);
+  StoreSlot<Layout, kSection, kFirst, kCount, 1>(codes, record);
+  StoreSlot<Layout, kSection, kFirst, kCount, 2>(codes, record);
+}
+
+/// 16 codes of kBits bits in nibble's own order.
+template <int kBits>
+HWY_INLINE Chunk LoadPlanar(const uint8_t* HWY_RESTRICT p) {
+  if constexpr (kBits == 8) {
+    return hn::LoadU(ChunkTag(), p);
+  } else {
+    return LoadCodes<planar_layout<kBits>, 0, 0>(p);
+  }
+}
+
+/// Writes all 2 * kBits bytes of the chunk.
+template <int kBits>
+HWY_INLINE void StorePlanar(Chunk codes, uint8_t* HWY_RESTRICT p) {
+  using Layout = planar_layout<kBits>;
+  if constexpr (kBits == 8) {
+    hn::StoreU(codes, ChunkTag(), p);
+  } else {
+    auto bytes = StoredSlot<detail::chunk_map<Layout, 0, 0, chunk_size, 0>>(codes);
+    if constexpr ((kBits & (kBits - 1)) != 0) {
+      bytes = hn::Or(bytes, StoredSlot<detail::chunk_map<Layout, 0, 0, chunk_size, 1>>(codes));
+    }
+    if constexpr (kBits == 7) {
+      bytes = hn::Or(bytes, StoredSlot<detail::chunk_map<Layout, 0, 0, chunk_size, 2>>(codes));
+    }
+    StoreBytes<Layout::block_bytes>(bytes, p);
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

@@ -1,0 +1,824 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Quantizing a region of a matrix: fit every block, store the scales, read them back as stored,
+// make the codes. Scales and shifts are matrices themselves and go through the same function one
+// level down; what a region is, the entry decides (a stretch of a row where scales do not span
+// rows).
+//
+// Per 64 bytes of input on AVX-512: absmax 1 load, 1 and, 1 max; codes 1 load, 1 multiply, 3-10 to
+// round and clamp, 1-4 to pack, 1 store. A stretch is read from memory once and from L1 twice, so
+// absmax formats are bound by reading x; MSE search costs 64 to 128 times the codes.
+#if defined(NIBBLE_KERNEL_QUANTIZE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_QUANTIZE_INL_H_
+#undef NIBBLE_KERNEL_QUANTIZE_INL_H_
+#else
+#define NIBBLE_KERNEL_QUANTIZE_INL_H_
+#endif
+
+#include "hwy/highway.h"
+#include "nibble/kernel/dequantize-inl.h"
+#include "nibble/kernel/gguf_search-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using Sections = const basic_section<uint8_t>*;
+
+/// A block of values: rows of `cols` values, `stride` apart, and the importance of each column.
+struct BlockView {
+  const float* x;
+  size_t stride;
+  size_t rows;
+  size_t cols;
+  const float* importance;  // or null
+};
+
+/// The rule of a format as a type, so that kernels fold it away.
+template <class F>
+struct RuleOf {
+  static constexpr quantizer_rule value = F::rule;
+};
+
+// --- statistics of one block
+// ----------------------------------------------------------------------
+
+/// Calls fn(Vec<DF>) for all values of a block; lanes beyond a row's end hold 0. Every vector
+/// starts at a multiple of Lanes from the start of its row.
+template <class DF, class Fn>
+HWY_INLINE void ForEachVector(DF df, const BlockView& b, Fn&& fn) {
+  const size_t N = hn::Lanes(df);
+  for (size_t r = 0; r < b.rows; ++r) {
+    const float* HWY_RESTRICT x = b.x + r * b.stride;
+    size_t c = 0;
+    for (; c + N <= b.cols; c += N) fn(hn::LoadU(df, x + c), N);
+    if (c < b.cols) fn(hn::LoadN(df, x + c, b.cols - c), b.cols - c);
+  }
+}
+
+/// Finite values as they are, others 0.
+template <class DF>
+HWY_INLINE hn::Vec<DF> FiniteOrZero(DF df, hn::Vec<DF> x) {
+  const hn::RebindToUnsigned<DF> du;
+  const auto size = hn::And(hn::BitCast(du, x), hn::Set(du, 0x7FFFFFFFu));
+  const auto finite = hn::Lt(size, hn::Set(du, detail::f32_inf));
+  return hn::IfThenElseZero(hn::RebindMask(df, finite), x);
+}
+
+/// The k-th smallest of the block's keys, k from 1: its bits are found from the top, each by
+/// counting how many keys lie below. Signed: ordered as floats, otherwise by magnitude.
+template <bool kSigned>
+HWY_INLINE float KthSmallest(const BlockView& b, size_t k) {
+  const FloatTag df;
+  const hn::RebindToUnsigned<FloatTag> du;
+  const hn::RebindToSigned<FloatTag> di;
+  uint32_t key = 0;
+  for (int bit = 31; bit >= 0; --bit) {
+    const uint32_t candidate = key | (1u << bit);
+    size_t below = 0;
+    const auto limit = hn::Set(du, candidate);
+    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t n) HWY_ATTR {
+      auto u = hn::BitCast(du, FiniteOrZero(df, v));
+      if constexpr (kSigned) {
+        const auto sign = hn::BitCast(du, hn::ShiftRight<31>(hn::BitCast(di, u)));
+        u = hn::Xor(u, hn::Or(sign, hn::Set(du, 0x80000000u)));
+      } else {
+        u = hn::And(u, hn::Set(du, 0x7FFFFFFFu));
+      }
+      below += hn::CountTrue(du, hn::And(hn::Lt(u, limit), hn::FirstN(du, n)));
+    });
+    if (below < k) key = candidate;
+  }
+  if constexpr (kSigned) key ^= (key & 0x80000000u) != 0 ? 0x80000000u : 0xFFFFFFFFu;
+  const float value = detail::float_of(key);
+  return value == 0 ? 0.0f : value;
+}
+
+/// Magnitude bits of the largest value of a block.
+HWY_INLINE uint32_t LargestBits(const BlockView& b) {
+  const FloatTag df;
+  const hn::RebindToUnsigned<FloatTag> du;
+  const auto mask = hn::Set(du, 0x7FFFFFFFu);
+  auto most = hn::Zero(du);
+  ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t) HWY_ATTR {
+    most = hn::Max(most, hn::And(hn::BitCast(du, v), mask));
+  });
+  return hn::ReduceMax(du, most);
+}
+
+/// Statistics that rule kRule of format F asks for.
+template <class F, class Rule>
+HWY_INLINE detail::block_stats Statistics(const BlockView& b, const quantize_options& o) {
+  using fit = quantizer_rule::fit;
+  const FloatTag df;
+  const hn::RebindToUnsigned<FloatTag> du;
+  detail::block_stats s;
+  if (b.rows == 0 || b.cols == 0) return s;
+  const uint32_t largest = LargestBits(b);
+  s.finite = largest < detail::f32_inf;
+  s.amax = detail::float_of(largest);
+  if (HWY_UNLIKELY(!s.finite)) {
+    auto most = hn::Zero(du);
+    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t) HWY_ATTR {
+      most = hn::Max(most, hn::And(hn::BitCast(du, FiniteOrZero(df, v)), hn::Set(du, 0x7FFFFFFFu)));
+    });
+    s.amax = detail::float_of(hn::ReduceMax(du, most));
+  }
+
+  constexpr bool kExtreme = Rule::value.how == fit::signed_absmax;
+  const bool range = (F::has_shift && F::shift_type::kind != shift_kind::center) || kExtreme ||
+                     o.rule == scale_rule::min_max;
+  if (range) {
+    // Lanes beyond the end repeat the block's first value.
+    const auto first = FiniteOrZero(df, hn::Set(df, b.x[0]));
+    auto low = first;
+    auto high = first;
+    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t n) HWY_ATTR {
+      if (HWY_UNLIKELY(!s.finite)) v = FiniteOrZero(df, v);
+      if (HWY_UNLIKELY(n < hn::Lanes(df))) v = hn::IfThenElse(hn::FirstN(df, n), v, first);
+      low = hn::Min(low, v);
+      high = hn::Max(high, v);
+    });
+    s.low = hn::ReduceMin(df, low);
+    s.high = hn::ReduceMax(df, high);
+    if (s.low == 0) s.low = 0;  // -0
+    if (s.high == 0) s.high = 0;
+    if constexpr (kExtreme) {
+      s.extreme = s.high == s.amax ? s.high : s.low;
+      if (HWY_UNLIKELY(s.high == -s.low && s.amax != 0)) {  // the first of two equals
+        bool found = false;
+        for (size_t r = 0; r < b.rows && !found; ++r) {
+          for (size_t c = 0; c < b.cols && !found; ++c) {
+            const float v = b.x[r * b.stride + c];
+            found = v == s.amax || v == -s.amax;
+            if (found) s.extreme = v;
+          }
+        }
+      }
+    }
+  }
+  if constexpr (Rule::value.how == fit::mean_abs) {
+    // In index order: one long chain of additions, by definition.
+    float sum = 0;
+    for (size_t r = 0; r < b.rows; ++r) {
+      for (size_t c = 0; c < b.cols; ++c) {
+        const uint32_t size = detail::bits_of(b.x[r * b.stride + c]) & 0x7FFFFFFFu;
+        sum += size < detail::f32_inf ? detail::float_of(size) : 0.0f;
+      }
+    }
+    s.mean_abs = sum / static_cast<float>(b.rows * b.cols);
+  }
+  if (o.rule == scale_rule::percentile && o.percentile < 100) {
+    const size_t n = b.rows * b.cols;
+    const size_t k = detail::percentile_rank(o.percentile, n);
+    if constexpr (F::has_shift) {
+      s.high = KthSmallest<true>(b, k);
+      s.low = KthSmallest<true>(b, n + 1 - k);
+    }
+    s.amax = KthSmallest<false>(b, k);
+  }
+  return s;
+}
+
+// --- codes
+// ----------------------------------------------------------------------------------------
+
+/// What code_of of rules.h computes before encoding, for a vector. `raw` values may be non-finite
+/// only if !clean.
+template <class F, class Rule, class DF>
+HWY_INLINE hn::Vec<DF> ToLevel(DF df, hn::Vec<DF> x, hn::Vec<DF> scale, hn::Vec<DF> inverse,
+                               hn::Vec<DF> shift, bool divide, bool clean) {
+  using E = typename F::element;
+  constexpr shift_kind kShift = F::shift_type::kind;
+  if (HWY_UNLIKELY(!clean)) {
+    const auto is_nan = hn::IsNaN(x);
+    const auto top = hn::Set(df, detail::float_max);
+    const auto finite = hn::Min(hn::Max(hn::IfThenZeroElse(is_nan, x), hn::Neg(top)), top);
+    x = E::has_nan ? hn::IfThenElse(is_nan, x, finite) : finite;
+  }
+  if constexpr (Rule::value.codes == quantizer_rule::code::scaled_midpoints) {
+    // The code as a number: how many midpoints lie below |x|, and 8 for the sign.
+    const auto size = hn::Abs(x);
+    const auto one = hn::Set(df, 1.0f);
+    constexpr size_t kHalf = E::table.size() / 2;
+    auto c = hn::Zero(df);
+    for (size_t k = 0; k + 1 < kHalf; ++k) {
+      const auto middle = hn::Mul(hn::Set(df, (E::table[k] + E::table[k + 1]) * 0.5f), scale);
+      c = hn::Add(c, hn::IfThenElseZero(hn::Gt(size, middle), one));
+    }
+    c = hn::IfThenZeroElse(hn::Eq(scale, hn::Zero(df)), c);
+    const auto negative = hn::And(hn::Lt(x, hn::Zero(df)), hn::Gt(c, hn::Zero(df)));
+    return hn::Add(c, hn::IfThenElseZero(negative, hn::Set(df, static_cast<float>(kHalf))));
+  } else {
+    auto y = x;
+    if constexpr (kShift == shift_kind::offset || kShift == shift_kind::center) {
+      y = hn::Sub(x, shift);
+    } else if constexpr (kShift == shift_kind::minimum) {
+      y = hn::Add(x, shift);
+    }
+    if (HWY_UNLIKELY(divide)) {
+      const auto zero_scale = hn::Eq(scale, hn::Zero(df));
+      y = hn::IfThenElse(zero_scale, hn::Mul(y, inverse), hn::Div(y, scale));
+    } else {
+      y = Rounded(hn::Mul(y, inverse));
+    }
+    if constexpr (kShift == shift_kind::zero) {
+      if constexpr (integer_element<typename F::shift_format>) y = hn::Round(y);
+      y = hn::Add(y, shift);
+    }
+    if constexpr (Rule::value.codes == quantizer_rule::code::add_half) {
+      y = hn::Add(y, hn::Set(df, static_cast<float>(E::bias) + 0.5f));
+    }
+    return y;
+  }
+}
+
+/// 16 codes of levels fn(first index) -> Vec.
+template <class F, class Rule, class DF, class Fn>
+HWY_INLINE Chunk LevelsToCodes(DF df, Fn&& fn) {
+  using E = typename F::element;
+  if constexpr (Rule::value.codes == quantizer_rule::code::element) {
+    return EncodeChunk<E>(df, static_policy<Rule::value.round>(), fn);
+  } else {
+    // The level is the code already, but for its fraction and what lies outside.
+    using Code = detail::unsigned_base<E::bits>;
+    return EncodeChunk<Code>(df, static_policy<rounding::toward_zero>(), fn);
+  }
+}
+
+/// Codes of a stretch of a row: n values at x, blocks of `length`, the first one begins at x.
+/// Padding of a last chunk is filled with codes of zero.
+template <class F, class Rule, Packing kPacking>
+HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length,
+                            const float* HWY_RESTRICT scales, const float* HWY_RESTRICT inverses,
+                            const float* HWY_RESTRICT shifts, bool divide, bool clean,
+                            uint8_t* HWY_RESTRICT codes) {
+  using E = typename F::element;
+  const FloatTag df;
+  const ChunkTag d;
+  constexpr bool kHasShift = F::has_shift;
+  constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
+  constexpr size_t kChunkBytes = kByteCodes ? chunk_size : 2 * static_cast<size_t>(E::bits);
+  const auto put = [&](Chunk c, size_t count) HWY_ATTR {
+    if (HWY_LIKELY(count == chunk_size)) {
+      if constexpr (kByteCodes) {
+        hn::StoreU(c, d, codes);
+      } else {
+        StorePlanar<E::bits>(c, codes);
+      }
+    } else {
+      if constexpr (kByteCodes) {
+        hn::StoreN(c, d, codes, count);
+      } else {
+        const auto there = hn::FirstN(d, count);
+        StorePlanar<E::bits>(hn::IfThenElse(there, c, hn::Set(d, E::zero_code)), codes);
+      }
+    }
+    codes += kChunkBytes;
+  };
+  const auto load = [&](size_t i, size_t p, size_t count) HWY_ATTR {
+    if (HWY_LIKELY(count == chunk_size)) return hn::LoadU(df, x + i + p);
+    return p < count ? hn::LoadN(df, x + i + p, count - p) : hn::Zero(df);
+  };
+  if (HWY_LIKELY(length % chunk_size == 0 || n <= length)) {
+    for (size_t i = 0; i < n;) {
+      const auto scale = hn::Set(df, *scales++);
+      const auto inverse = hn::Set(df, *inverses++);
+      const auto shift = kHasShift ? hn::Set(df, *shifts++) : hn::Zero(df);
+      const size_t end = length < n - i ? i + length : n;
+      for (; i < end; i += chunk_size) {
+        const size_t count = HWY_MIN(n - i, chunk_size);
+        put(LevelsToCodes<F, Rule>(df,
+                                   [&](size_t p) HWY_ATTR {
+                                     return ToLevel<F, Rule>(df, load(i, p, count), scale, inverse,
+                                                             shift, divide, clean);
+                                   }),
+            count);
+      }
+    }
+  } else {
+    HWY_ALIGN float lane_scale[chunk_size] = {};
+    HWY_ALIGN float lane_inverse[chunk_size] = {};
+    HWY_ALIGN float lane_shift[chunk_size] = {};
+    for (size_t i = 0; i < n; i += chunk_size) {
+      const size_t count = HWY_MIN(n - i, chunk_size);
+      for (size_t j = 0; j < count; ++j) {
+        lane_scale[j] = scales[(i + j) / length];
+        lane_inverse[j] = inverses[(i + j) / length];
+        if (kHasShift) lane_shift[j] = shifts[(i + j) / length];
+      }
+      put(LevelsToCodes<F, Rule>(df,
+                                 [&](size_t p) HWY_ATTR {
+                                   return ToLevel<F, Rule>(
+                                       df, load(i, p, count), hn::Load(df, lane_scale + p),
+                                       hn::Load(df, lane_inverse + p), hn::Load(df, lane_shift + p),
+                                       divide, clean);
+                                 }),
+          count);
+    }
+  }
+}
+
+// --- search
+// ---------------------------------------------------------------------------------------
+
+/// Weighted squared error of a block under parameters p: 16 partial sums, by position in the row.
+template <class F, class Rule>
+HWY_INLINE float BlockError(const BlockView& b, const detail::code_params& p, bool clean) {
+  using E = typename F::element;
+  const FloatTag df;
+  const size_t N = hn::Lanes(df);
+  HWY_ALIGN float sums[chunk_size] = {};
+  const auto scale = hn::Set(df, p.scale);
+  const auto inverse = hn::Set(df, p.inverse);
+  const auto shift = hn::Set(df, p.shift);
+  for (size_t r = 0; r < b.rows; ++r) {
+    for (size_t c = 0; c < b.cols; c += chunk_size) {
+      const float* HWY_RESTRICT x = b.x + r * b.stride + c;
+      const size_t count = HWY_MIN(b.cols - c, chunk_size);
+      HWY_ALIGN float values[chunk_size];
+      for (size_t i = 0; i < chunk_size; i += N) {
+        auto v = count == chunk_size ? hn::LoadU(df, x + i)
+                 : i < count         ? hn::LoadN(df, x + i, count - i)
+                                     : hn::Zero(df);
+        if (HWY_UNLIKELY(!clean)) v = FiniteOrZero(df, v);
+        hn::Store(v, df, values + i);
+      }
+      const auto codes = LevelsToCodes<F, Rule>(df, [&](size_t i) HWY_ATTR {
+        return ToLevel<F, Rule>(df, hn::Load(df, values + i), scale, inverse, shift, p.divide,
+                                true);
+      });
+      DecodeChunk<E>(df, codes, [&](size_t i, auto level) HWY_ATTR {
+        if (i >= count) return;
+        const auto got = ValueOf<F::shift_type::kind>(level, scale, shift);
+        auto e = hn::Sub(hn::Load(df, values + i), Rounded(got));
+        auto weighted = e;
+        if (b.importance != nullptr) {
+          weighted = Rounded(hn::Mul(hn::LoadN(df, b.importance + c + i, count - i), e));
+        }
+        const auto sum = MulThenAdd(weighted, e, hn::Load(df, sums + i));
+        const auto there = hn::FirstN(df, count - i);
+        hn::Store(hn::IfThenElse(there, sum, hn::Load(df, sums + i)), df, sums + i);
+      });
+    }
+  }
+  std::array<float, chunk_size> parts;
+  for (size_t i = 0; i < chunk_size; ++i) parts[i] = sums[i];
+  return detail::sum_of_parts(parts);
+}
+
+/// Scale and range of one block under the options' rule.
+template <class F, class Rule>
+HWY_INLINE detail::block_fit FitBlock(const BlockView& b, const quantize_options& o, bool& finite) {
+  const detail::block_stats stats = Statistics<F, Rule>(b, o);
+  finite = stats.finite;
+  const detail::block_fit base = detail::fit_from_stats<F>(stats, Rule::value, o.rule, o.mx);
+  if (HWY_LIKELY(o.rule != scale_rule::mse && o.rule != scale_rule::weighted)) return base;
+
+  detail::block_fit best = base;
+  float least = 0;
+  for (int i = 0; i < detail::search_grid<F>::size; ++i) {
+    const detail::block_fit f = detail::search_candidate<F>(base, i);
+    const float error =
+        BlockError<F, Rule>(b, detail::candidate_params<F>(f, o.divide), stats.finite);
+    if (i == 0 || error < least) {
+      least = error;
+      best = f;
+    }
+  }
+  return best;
+}
+
+// --- scales
+// ---------------------------------------------------------------------------------------
+
+/// Stores n values in element E; scales keep from zero as encode_scale does, unless raw.
+template <class E, Packing kPacking>
+HWY_NOINLINE void StoreElements(const float* HWY_RESTRICT v, size_t n, bool is_scale, bool raw,
+                                uint8_t* HWY_RESTRICT out) {
+  const FloatTag df;
+  const bool keep = is_scale && !raw && detail::keeps_nonzero<E>;
+  using Saturating = static_policy<>;
+  using Raw = static_policy<rounding::nearest_even, overflow::to_special>;
+  using Up = static_policy<rounding::away_from_zero>;
+  if constexpr (sizeof(typename E::code) == 1) {
+    const ChunkTag d;
+    constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
+    for (size_t i = 0; i < n; i += chunk_size) {
+      const size_t count = HWY_MIN(n - i, chunk_size);
+      const auto load = [&](size_t p) HWY_ATTR {
+        if (HWY_LIKELY(count == chunk_size)) return hn::LoadU(df, v + i + p);
+        return p < count ? hn::LoadN(df, v + i + p, count - p) : hn::Zero(df);
+      };
+      auto codes = raw ? EncodeChunk<E>(df, Raw(), load) : EncodeChunk<E>(df, Saturating(), load);
+      if constexpr (detail::keeps_nonzero<E>) {
+        const auto zero = hn::Eq(hn::And(codes, hn::Set(d, uint8_t{0x7F})), hn::Zero(d));
+        if (keep && !hn::AllFalse(d, zero)) {
+          codes = hn::IfThenElse(zero, EncodeChunk<E>(df, Up(), load), codes);
+        }
+      }
+      if constexpr (kByteCodes) {
+        hn::StoreN(codes, d, out + i, count);
+      } else {
+        codes = hn::IfThenElse(hn::FirstN(d, count), codes, hn::Set(d, E::zero_code));
+        StorePlanar<E::bits>(codes, out + i / chunk_size * 2 * E::bits);
+      }
+    }
+  } else {
+    using Code = typename E::code;
+    const hn::Rebind<Code, FloatTag> dc;
+    const hn::Repartition<uint8_t, decltype(dc)> du8;
+    const size_t N = hn::Lanes(df);
+    for (size_t i = 0; i < n; i += N) {
+      const size_t count = HWY_MIN(n - i, N);
+      const auto x = count == N ? hn::LoadU(df, v + i) : hn::LoadN(df, v + i, count);
+      auto codes =
+          raw ? EncodeWideVector<E>(df, Raw(), x) : EncodeWideVector<E>(df, Saturating(), x);
+      if constexpr (detail::keeps_nonzero<E>) {
+        const auto magnitude = hn::And(codes, hn::Set(dc, static_cast<Code>(E::sign_mask - 1)));
+        const auto zero = hn::Eq(magnitude, hn::Zero(dc));
+        if (keep && !hn::AllFalse(dc, zero)) {
+          codes = hn::IfThenElse(zero, EncodeWideVector<E>(df, Up(), x), codes);
+        }
+      }
+      hn::StoreN(hn::BitCast(du8, codes), du8, out + i * sizeof(Code), count * sizeof(Code));
+    }
+  }
+}
+
+/// Scratch for the floats of a region; sizes as in detail::region_floats.
+struct Scratch {
+  float* next;
+  HWY_INLINE float* Take(size_t n) {
+    float* p = next;
+    next += detail::padded(n);
+    return p;
+  }
+};
+
+template <class F, class Rule, Packing kPacking>
+HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const quantize_options& o,
+                                         Scratch scratch, quantize_report* report);
+
+/// Stores a matrix of scales or shifts, then overwrites it with what was stored.
+template <class S, Packing kPacking>
+HWY_INLINE void StoreAndRead(float* v, size_t rows, size_t cols, bool is_scale, bool raw,
+                             Sections s, Scratch scratch, quantize_report* report) {
+  basic_section<const uint8_t> read[num_sections<S>];
+  for (size_t i = 0; i < num_sections<S>; ++i) read[i] = s[i];
+  if constexpr (element<S>) {
+    for (size_t r = 0; r < rows; ++r) {
+      StoreElements<S, kPacking>(v + r * cols, cols, is_scale, raw, s->data + r * s->stride);
+    }
+  } else {
+    QuantizeRegion<S, RuleOf<S>, kPacking>({v, cols, rows, cols, nullptr}, s, {}, scratch, report);
+  }
+  HWY_ALIGN float row[kRun];
+  for (size_t r = 0; r < rows; ++r) {
+    for (size_t c = 0; c < cols; c += kRun) {
+      const size_t n = HWY_MIN(cols - c, kRun);
+      ReadRow<S, kPacking>(read, cols, r, c, n, row, false);
+      float* HWY_RESTRICT to = v + r * cols + c;
+      if constexpr (element<S>) {
+        if (HWY_UNLIKELY(report != nullptr && is_scale)) {
+          for (size_t i = 0; i < n; ++i) detail::count_scale<S>(to[i], row[i], *report);
+        }
+      }
+      std::memcpy(to, row, n * sizeof(float));
+    }
+  }
+}
+
+/// 1 / s, 0 where that is not finite.
+HWY_NOINLINE void Inverses(const float* HWY_RESTRICT s, size_t n, float* HWY_RESTRICT inverse) {
+  const FloatTag df;
+  const size_t N = hn::Lanes(df);
+  const auto one = hn::Set(df, 1.0f);
+  const auto top = hn::Set(df, detail::float_max);
+  for (size_t i = 0; i < n; i += N) {  // rows are padded
+    const auto q = hn::Div(one, hn::LoadU(df, s + i));
+    hn::StoreU(hn::IfThenElseZero(hn::Le(hn::Abs(q), top), q), df, inverse + i);
+  }
+}
+
+// --- the region
+// -----------------------------------------------------------------------------------
+
+/// Quantizes the matrix x into the sections at s. Returns the scales as computed.
+template <class F, class Rule, Packing kPacking>
+HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const quantize_options& o,
+                                         Scratch scratch, quantize_report* report) {
+  using S = typename F::scale_format;
+  using Z = typename F::shift_format;
+  constexpr shift_kind kShift = F::shift_type::kind;
+  constexpr quantizer_rule kRule = Rule::value;
+  const size_t total_rows = F::shape.flat ? 1 : x.rows;
+  const size_t total_cols = F::shape.flat ? x.rows * x.cols : x.cols;  // flat: x is contiguous
+  const extent shape = F::shape.flat ? extent(F::shape.cols) : F::shape;
+  const grid_shape grid = shape.grid(total_rows, total_cols);
+  const size_t num_blocks = grid.rows * grid.cols;
+  float* scale = scratch.Take(num_blocks);
+  float* computed = scratch.Take(num_blocks);
+  float* inverse = scratch.Take(num_blocks);
+  float* low = scratch.Take(F::has_shift ? num_blocks : 0);
+  float* shift = scratch.Take(F::has_shift ? num_blocks : 0);
+
+  // Centred blocks: the mean of everything, then the distances from it.
+  BlockView values = x;
+  if constexpr (kShift == shift_kind::center) {
+    static_assert(F::shift_shape == whole_tensor, "nibble: a centre is one per tensor");
+    double sum = 0;
+    float* centred = scratch.Take(x.rows * x.cols);
+    for (size_t i = 0; i < x.rows * x.cols; ++i) {
+      const float v = x.x[i];
+      sum += detail::is_finite(v) ? static_cast<double>(v) : 0.0;
+    }
+    HWY_ALIGN float mean[chunk_size] = {
+        static_cast<float>(sum / static_cast<double>(x.rows * x.cols))};
+    StoreAndRead<Z, kPacking>(mean, 1, 1, false, false, s + 1 + num_sections<S>, scratch, report);
+    for (size_t i = 0; i < x.rows * x.cols; ++i) {
+      centred[i] = detail::is_finite(x.x[i]) ? x.x[i] - mean[0] : x.x[i];
+    }
+    for (size_t i = 0; i < num_blocks; ++i) shift[i] = mean[0];
+    values.x = centred;
+  }
+
+  // 1. Scales, as computed.
+  bool clean = true;
+  for (size_t gr = 0; gr < grid.rows; ++gr) {
+    const size_t r = shape.rows == all ? 0 : gr * shape.rows;
+    const size_t block_rows = shape.rows == all ? total_rows : HWY_MIN(shape.rows, total_rows - r);
+    for (size_t gc = 0; gc < grid.cols; ++gc) {
+      const size_t c = shape.cols == all ? 0 : gc * shape.cols;
+      const size_t block_cols =
+          shape.cols == all ? total_cols : HWY_MIN(shape.cols, total_cols - c);
+      const BlockView b{values.x + r * x.stride + c, x.stride, block_rows, block_cols,
+                        o.rule == scale_rule::weighted ? x.importance + c : nullptr};
+      bool finite;
+      const detail::block_fit f = FitBlock<F, Rule>(b, o, finite);
+      const size_t i = gr * grid.cols + gc;
+      scale[i] = f.scale;
+      computed[i] = f.scale;
+      inverse[i] = f.inverse;
+      if (F::has_shift && kShift != shift_kind::center) low[i] = f.low;
+      if (HWY_UNLIKELY(!finite)) {
+        clean = false;
+        if (report != nullptr) ++report->non_finite;
+      }
+    }
+  }
+
+  // 2. As stored.
+  StoreAndRead<S, kPacking>(scale, grid.rows, grid.cols, true, kRule.raw_scale, s + 1, scratch,
+                            report);
+  if (kRule.stored_scale) Inverses(scale, num_blocks, inverse);
+
+  // 3. Shifts, from the scales that codes are made with.
+  if constexpr (F::has_shift && kShift != shift_kind::center) {
+    for (size_t i = 0; i < num_blocks; ++i) {
+      shift[i] = detail::shift_of<F>(low[i], kRule.stored_scale ? scale[i] : computed[i]);
+      low[i] = shift[i];
+    }
+    StoreAndRead<Z, kPacking>(shift, grid.rows, grid.cols, false, kRule.raw_scale,
+                              s + 1 + num_sections<S>, scratch, report);
+    if (!kRule.stored_scale) shift = low;
+  }
+
+  // 4. Codes.
+  for (size_t r = 0; r < total_rows; ++r) {
+    const size_t g = (shape.rows == all ? 0 : r / shape.rows) * grid.cols;
+    EncodeRow<F, Rule, kPacking>(x.x + r * x.stride, total_cols, shape.cols, scale + g, inverse + g,
+                                 F::has_shift ? shift + g : nullptr, o.divide, clean,
+                                 s->data + r * s->stride);
+  }
+  return computed;
+}
+
+// --- wire records
+// ---------------------------------------------------------------------------------
+
+/// Packs the sections of one record; arrays hold one code per byte or wider.
+template <class F, size_t kSection, size_t kCount, class Element, size_t kFirst = 0>
+HWY_INLINE void PackSection(const uint8_t* HWY_RESTRICT codes, uint8_t* HWY_RESTRICT record) {
+  if constexpr (kCount == 1) {
+    std::memcpy(record + F::layout::locate(kSection, 0).pieces[0].byte, codes,
+                sizeof(typename Element::code));
+  } else if constexpr (kFirst < kCount) {
+    constexpr size_t kNow = kCount - kFirst < chunk_size ? kCount - kFirst : chunk_size;
+    StoreCodes<typename F::layout, kSection, kFirst, kNow>(hn::LoadU(ChunkTag(), codes + kFirst),
+                                                           record);
+    PackSection<F, kSection, kCount, Element, kFirst + chunk_size>(codes, record);
+  }
+}
+
+/// Buffers for the sections of the records that are quantized at a time.
+template <class F>
+struct WireBuffers {
+  static constexpr size_t kRecords =
+      HWY_MAX(size_t{1}, HWY_MIN(WireScales<F>::kRecords, 1024 / F::block_values));
+  HWY_ALIGN uint8_t codes[kRecords * F::block_values + chunk_size];
+  HWY_ALIGN uint8_t scales[WireScales<F>::kSections][WireScales<F>::kBytes];
+  basic_section<uint8_t> parts[WireScales<F>::kSections];
+  HWY_ALIGN float scratch[detail::region_floats<typename F::meaning>(1, kRecords* F::block_values)];
+
+  HWY_INLINE WireBuffers() {
+    for (size_t s = 0; s < WireScales<F>::kSections; ++s) parts[s] = {scales[s], 0};
+    parts[0].data = codes;
+  }
+};
+
+/// Writes `count` records from the buffers.
+template <class F>
+HWY_INLINE void PackRecords(const WireBuffers<F>& b, size_t count, const float* computed,
+                            uint8_t* HWY_RESTRICT record) {
+  using M = typename F::meaning;
+  using W = WireScales<F>;
+  for (size_t i = 0; i < count; ++i, record += F::block_bytes) {
+    const uint8_t* codes = b.codes + i * F::block_values;
+    std::memset(record, 0, F::block_bytes);
+    const auto pack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
+      PackSection<F, kSection, kCount, E>(
+          b.scales[kSection] + i * kCount * sizeof(typename E::code), record);
+    };
+    ForEachScalePart<typename M::scale_format, 1, W::kBlocks>(pack);
+    ForEachScalePart<typename M::shift_format, 1 + num_sections<typename M::scale_format>,
+                     W::kBlocks>(pack);
+    PackSection<F, 0, F::block_values, typename M::element>(codes, record);
+    if constexpr (F::layout::locate(0, 0).pieces[0].base3) {
+      detail::store_base3<F>(record, [&](size_t j) { return uint32_t{codes[j]}; });
+    }
+    if constexpr (requires { F::layout::finish(record, codes, computed); }) {
+      F::layout::finish(record, codes, computed + i * W::kBlocks);
+    }
+  }
+}
+
+/// Moves the fields of searched blocks into the buffers.
+template <class F, class Block>
+HWY_INLINE void TakeSearched(const Block* blocks, size_t count, WireBuffers<F>& b) {
+  using M = typename F::meaning;
+  using W = WireScales<F>;
+  for (size_t i = 0; i < count; ++i) {
+    std::memcpy(b.codes + i * F::block_values, blocks[i].codes, F::block_values);
+    const auto take = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
+      for (size_t j = 0; j < kCount; ++j) {
+        const auto c =
+            static_cast<typename E::code>(detail::search_field<F>(blocks[i], kSection, j));
+        std::memcpy(b.scales[kSection] + (i * kCount + j) * sizeof c, &c, sizeof c);
+      }
+    };
+    ForEachScalePart<typename M::scale_format, 1, W::kBlocks>(take);
+    ForEachScalePart<typename M::shift_format, 1 + num_sections<typename M::scale_format>,
+                     W::kBlocks>(take);
+  }
+}
+
+/// How the codes of a wire format are found: Search is void, or the original's search.
+template <class F, class Rule, class Search>
+HWY_NOINLINE void QuantizeWireRow(const float* HWY_RESTRICT x, size_t n, const float* importance,
+                                  float mean_square, const quantize_options& o,
+                                  quantize_report* report, uint8_t* HWY_RESTRICT row) {
+  using M = typename F::meaning;
+  WireBuffers<F> b;
+  constexpr size_t kValues = F::block_values;
+  HWY_ALIGN float rest[kValues];
+  HWY_ALIGN float rest_importance[kValues];
+  HWY_ALIGN float finite[WireBuffers<F>::kRecords * kValues];
+  for (size_t i = 0; i < n;) {
+    // Whole records, then a padded rest.
+    size_t records = HWY_MIN((n - i) / kValues, WireBuffers<F>::kRecords);
+    const float* from = x + i;
+    const float* weights = importance != nullptr ? importance + i : nullptr;
+    if (records == 0) {
+      records = 1;
+      for (size_t j = 0; j < kValues; ++j) {
+        rest[j] = i + j < n ? x[i + j] : 0.0f;
+        rest_importance[j] = importance != nullptr && i + j < n ? importance[i + j] : 0.0f;
+      }
+      from = rest;
+      if (importance != nullptr) weights = rest_importance;
+    }
+    const size_t count = records * kValues;
+    const float* computed = nullptr;
+    if constexpr (std::is_void_v<Search>) {
+      computed = QuantizeRegion<M, Rule, Packing::kBytes>({from, count, 1, count, weights}, b.parts,
+                                                          o, Scratch{b.scratch}, report);
+    } else {
+      bool clean = true;
+      for (size_t r = 0; r < records; ++r) {
+        const BlockView record{from + r * kValues, kValues, 1, kValues, nullptr};
+        if (HWY_LIKELY(LargestBits(record) < detail::f32_inf)) continue;
+        clean = false;
+        if (report != nullptr) ++report->non_finite;
+      }
+      if (HWY_UNLIKELY(!clean)) {
+        for (size_t j = 0; j < count; ++j) finite[j] = detail::is_finite(from[j]) ? from[j] : 0.0f;
+        from = finite;
+      }
+      typename Search::block blocks[WireBuffers<F>::kRecords];
+      FitBlocks<Search>(from, records, records, weights, &mean_square, blocks);
+      TakeSearched<F>(blocks, records, b);
+    }
+    PackRecords<F>(b, records, computed, row);
+    row += records * F::block_bytes;
+    i += HWY_MIN(count, n - i);
+  }
+}
+
+// --- entry
+// ----------------------------------------------------------------------------------------
+
+/// Moves section pointers to value (r, c) of a matrix whose scales do not span rows.
+template <class F>
+HWY_INLINE void MoveSections(Sections from, size_t r, size_t c, basic_section<uint8_t>* to) {
+  if constexpr (element<F>) {
+    const size_t bytes = F::bits >= 8 ? c * sizeof(typename F::code)
+                                      : c / chunk_size * 2 * static_cast<size_t>(F::bits);
+    *to = {from->data + r * from->stride + bytes, from->stride};
+  } else {
+    using S = typename F::scale_format;
+    MoveSections<typename F::element>(from, r, c, to);
+    const size_t block = F::shape.cols == all ? 0 : c / F::shape.cols;
+    MoveSections<S>(from + 1, r, block, to + 1);
+    if constexpr (F::has_shift) {
+      MoveSections<typename F::shift_format>(from + 1 + num_sections<S>, r, block,
+                                             to + 1 + num_sections<S>);
+    }
+  }
+}
+
+template <class F>
+HWY_NOINLINE void QuantizeKernel(const detail::quantize_args& a) {
+  const quantize_options& o = *a.options;
+  const bool weighted = o.rule == scale_rule::weighted;
+  if constexpr (element<F>) {
+    for (size_t r = 0; r < a.rows; ++r) {
+      StoreElements<F, Packing::kPacked>(a.x + r * a.stride, a.cols, false, false,
+                                         a.sections->data + r * a.sections->stride);
+    }
+  } else if constexpr (wire_format<F>) {
+    using M = typename F::meaning;
+    for (size_t r = 0; r < a.rows; ++r) {
+      const float* x = a.x + r * a.stride;
+      uint8_t* row = a.sections->data + r * a.sections->stride;
+      const float* importance = weighted ? o.importance.data() : nullptr;
+      if constexpr (requires { typename F::weighted_search_type; }) {
+        if (weighted) {
+          QuantizeWireRow<F, RuleOf<M>, typename F::weighted_search_type>(
+              x, a.cols, importance, detail::row_mean_square(x, a.cols), o, a.report, row);
+          continue;
+        }
+      }
+      if constexpr (requires { typename F::search_type; }) {
+        if (o.rule == scale_rule::standard) {
+          QuantizeWireRow<F, RuleOf<M>, typename F::search_type>(x, a.cols, nullptr, 0, o, a.report,
+                                                                 row);
+          continue;
+        }
+      }
+      if constexpr (requires { F::rule; }) {
+        if (o.rule == scale_rule::standard) {
+          QuantizeWireRow<F, RuleOf<F>, void>(x, a.cols, nullptr, 0, o, a.report, row);
+          continue;
+        }
+      }
+      QuantizeWireRow<F, RuleOf<M>, void>(x, a.cols, importance, 0, o, a.report, row);
+    }
+  } else {
+    const size_t stretch = detail::stretch_cols<F>(a.cols);
+    if (stretch == 0) {
+      if (a.rows == 0 || a.cols == 0) return;
+      QuantizeRegion<F, RuleOf<F>, Packing::kPacked>(
+          {a.x, a.stride, a.rows, a.cols, weighted ? o.importance.data() : nullptr}, a.sections, o,
+          Scratch{a.scratch}, a.report);
+      return;
+    }
+    basic_section<uint8_t> parts[num_sections<F>];
+    for (size_t r = 0; r < a.rows; ++r) {
+      for (size_t c = 0; c < a.cols; c += stretch) {
+        MoveSections<F>(a.sections, r, c, parts);
+        const float* importance = weighted ? o.importance.data() + c : nullptr;
+        QuantizeRegion<F, RuleOf<F>, Packing::kPacked>(
+            {a.x + r * a.stride + c, a.stride, 1, HWY_MIN(stretch, a.cols - c), importance}, parts,
+            o, Scratch{a.scratch}, a.report);
+      }
+    }
+  }
+}
+
+/// Is every value finite? A template as the dispatch table wants one.
+template <class T>
+HWY_NOINLINE bool AllFiniteKernel(const T* x, size_t stride, size_t rows, size_t cols) {
+  for (size_t r = 0; r < rows; ++r) {
+    if (LargestBits({x + r * stride, stride, 1, cols, nullptr}) >= detail::f32_inf) return false;
+  }
+  return true;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
