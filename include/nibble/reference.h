@@ -71,7 +71,7 @@ void dequantize(quantized_view<const F> w, matrix_view<float> y) {
     std::vector<std::uint8_t> bytes(quantized_view<M>::buffer_bytes(w.rows, w.cols));
     const quantized_view<M> parts(bytes.data(), w.rows, w.cols);
     from_wire<F>(w, parts);
-    dequantize<M>(parts, y);
+    reference::dequantize<M>(parts, y);  // not the kernel, which argument lookup prefers
   } else {
     for (std::size_t r = 0; r < w.rows; ++r) {
       for (std::size_t c = 0; c < w.cols; ++c) {
