@@ -51,8 +51,9 @@ if(NIBBLE_COMPILED_LIBRARY)
   # One unit per group of formats; formats.h has the only list of them.
   set(formats_h "${PROJECT_SOURCE_DIR}/include/nibble/formats.h")
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${formats_h}")
-  file(STRINGS "${formats_h}" groups REGEX "^#define NIBBLE_FORMATS_[A-Z0-9_]+\\(X\\)")
-  list(TRANSFORM groups REPLACE "^#define NIBBLE_FORMATS_([A-Z0-9_]+).*" "\\1")
+  file(READ "${formats_h}" formats_text)  # not file(STRINGS): lines end in backslashes
+  string(REGEX MATCHALL "#define NIBBLE_FORMATS_[A-Z0-9_]+\\(X\\)" groups "${formats_text}")
+  list(TRANSFORM groups REPLACE "#define NIBBLE_FORMATS_(.*)\\(X\\)" "\\1")
   foreach(group IN LISTS groups)
     set(source "${PROJECT_BINARY_DIR}/src/formats_${group}.cc")
     configure_file("${PROJECT_SOURCE_DIR}/src/formats.cc.in" "${source}" @ONLY)

@@ -15,6 +15,7 @@
 #endif
 
 #include "hwy/highway.h"
+#include "nibble/format/codes.h"
 #include "nibble/kernel/dequantize-inl.h"
 #include "nibble/kernel/gguf_search-inl.h"
 
