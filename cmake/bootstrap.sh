@@ -80,10 +80,8 @@ missing_packages() {
 as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     env DEBIAN_FRONTEND=noninteractive "$@"
-  elif have sudo; then
-    sudo DEBIAN_FRONTEND=noninteractive "$@"
   else
-    die "not root, and there is no sudo. Have someone run: apt-get install --no-upgrade --no-install-recommends$packages"
+    sudo DEBIAN_FRONTEND=noninteractive "$@"
   fi
 }
 
@@ -102,6 +100,8 @@ install_packages() {
     say "not found:$packages; CMake fetches libraries, tests of missing tools are skipped"
     return 0
   fi
+  [ "$(id -u)" -eq 0 ] || have sudo || die "not root, and there is no sudo. Have someone run:
+  apt-get install --no-upgrade --no-install-recommends$packages"
   say "installing:$packages"
   # The lists of a fresh image are empty; old ones name files that the mirror has replaced.
   as_root apt-get -qq update >"$log" 2>&1 || say "apt-get update failed; using the lists at hand"
@@ -193,7 +193,7 @@ configure_and_build() {
   [ "$offline" = 1 ] && fetch=OFF
   say "configuring and building preset $preset in build/$preset ($jobs jobs)"
   cmake --preset "$preset" -G "$generator" -DNIBBLE_FETCH_DEPENDENCIES=$fetch >"$log" 2>&1 ||
-    { cat "$log" >&2; die "configuring failed"; }
+    { cat "$log" >&2; die "configuring failed, see above (Highway >= 1.2 elsewhere: CMAKE_PREFIX_PATH)"; }
   if [ $# -gt 0 ]; then
     cmake --build "build/$preset" --parallel "$jobs" --target "$@"
   else
