@@ -181,8 +181,10 @@ constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rul
 
 /// Minifloats: code 1 is the smallest magnitude.
 template <class S>
-inline constexpr bool keeps_nonzero =
-    !integer_element<S> && !is_exponent_scale<S> && !table_element<S> && !std::is_same_v<S, f32>;
+inline constexpr bool keeps_nonzero = requires {
+  S::exponent_bits;
+  S::mantissa_bits;
+};
 
 /// Encodes one scale in element S: nearest, clamped to the largest value, and never zero unless the
 /// scale is: a block keeps some of its values rather than none. `raw` does neither, as GGML.
