@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "element/vector_cases.h"
+
+TEST_CASE("codebooks and exponents: the vector codecs are the scalar ones on every target",
+          "[elements]") {
+  nibble_test::check_vector_codecs(nibble::book_elements{});
+}

@@ -1,0 +1,6 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+#include "element/vector_cases.h"
+
+TEST_CASE("minifloats: the vector codecs are the scalar ones on every target", "[elements]") {
+  nibble_test::check_vector_codecs(nibble::minifloat_elements{});
+}
