@@ -37,7 +37,7 @@ inline grid_shape block_of(extent e, std::size_t cols, std::size_t r, std::size_
   return {e.rows == all ? 0 : r / e.rows, e.cols == all ? 0 : c / e.cols};
 }
 
-// --- reading ----------------------------------------------------------------------------------
+// --- reading ---------------------------------------------------------------
 
 /// Value (r, c) of a [rows x cols] matrix in format F.
 template <matrix_format F>
@@ -81,7 +81,7 @@ void dequantize(quantized_view<const F> w, matrix_view<float> y) {
   }
 }
 
-// --- fitting one block ------------------------------------------------------------------------
+// --- fitting one block -----------------------------------------------------
 
 /// The values of one block, row by row, and the importance of each.
 struct block_values {
@@ -175,7 +175,7 @@ detail::block_fit fit_block(const block_values& b, const quantizer_rule& rule,
   return best;
 }
 
-// --- writing ----------------------------------------------------------------------------------
+// --- writing ---------------------------------------------------------------
 
 template <element E>
 void store_matrix(float_matrix& x, sections s, bool is_scale, bool raw, quantize_report& report) {

@@ -240,8 +240,7 @@ HWY_INLINE void ReadRow(ConstSections s, size_t cols, size_t r, size_t c0, size_
   }
 }
 
-// --- wire records
-// ---------------------------------------------------------------------------------
+// --- wire records ----------------------------------------------------------
 
 /// Codes of the sections behind section 0, one array per section, one code per byte or wider.
 template <class F>

@@ -42,8 +42,23 @@ struct RuleOf {
   static constexpr quantizer_rule value = F::rule;
 };
 
-// --- statistics of one block
-// ----------------------------------------------------------------------
+/// All that making codes depends on. Formats that differ in extent, scale or name share the loops.
+template <class Element, shift_kind kShift, bool kIntegerZero, quantizer_rule::code kCodes,
+          rounding kRound>
+struct CodeKind {
+  using E = Element;
+  static constexpr shift_kind shift = kShift;
+  static constexpr bool integer_zero = kIntegerZero;
+  static constexpr quantizer_rule::code codes = kCodes;
+  static constexpr rounding round = kRound;
+};
+template <class F, class Rule>
+using KindOf =
+    CodeKind<typename F::element, F::shift_type::kind,
+             F::shift_type::kind == shift_kind::zero && integer_element<typename F::shift_format>,
+             Rule::value.codes, Rule::value.round>;
+
+// --- statistics of one block -----------------------------------------------
 
 /// Calls fn(Vec<DF>) for all values of a block; lanes beyond a row's end hold 0. Every vector
 /// starts at a multiple of Lanes from the start of its row.
@@ -108,9 +123,9 @@ HWY_INLINE uint32_t LargestBits(const BlockView& b) {
   return hn::ReduceMax(du, most);
 }
 
-/// Statistics that rule kRule of format F asks for.
-template <class F, class Rule>
-HWY_INLINE detail::block_stats Statistics(const BlockView& b, const quantize_options& o) {
+/// Statistics that a way to fit asks for. kRange: the format has a range, not a magnitude.
+template <bool kRange, quantizer_rule::fit kFit>
+HWY_NOINLINE detail::block_stats Statistics(const BlockView& b, const quantize_options& o) {
   using fit = quantizer_rule::fit;
   const FloatTag df;
   const hn::RebindToUnsigned<FloatTag> du;
@@ -127,9 +142,8 @@ HWY_INLINE detail::block_stats Statistics(const BlockView& b, const quantize_opt
     s.amax = detail::float_of(hn::ReduceMax(du, most));
   }
 
-  constexpr bool kExtreme = Rule::value.how == fit::signed_absmax;
-  const bool range = (F::has_shift && F::shift_type::kind != shift_kind::center) || kExtreme ||
-                     o.rule == scale_rule::min_max;
+  constexpr bool kExtreme = kFit == fit::signed_absmax;
+  const bool range = kRange || kExtreme || o.rule == scale_rule::min_max;
   if (range) {
     // Lanes beyond the end repeat the block's first value.
     const auto first = FiniteOrZero(df, hn::Set(df, b.x[0]));
@@ -159,7 +173,7 @@ HWY_INLINE detail::block_stats Statistics(const BlockView& b, const quantize_opt
       }
     }
   }
-  if constexpr (Rule::value.how == fit::mean_abs) {
+  if constexpr (kFit == fit::mean_abs) {
     // In index order: one long chain of additions, by definition.
     float sum = 0;
     for (size_t r = 0; r < b.rows; ++r) {
@@ -173,7 +187,7 @@ HWY_INLINE detail::block_stats Statistics(const BlockView& b, const quantize_opt
   if (o.rule == scale_rule::percentile && o.percentile < 100) {
     const size_t n = b.rows * b.cols;
     const size_t k = detail::percentile_rank(o.percentile, n);
-    if constexpr (F::has_shift) {
+    if constexpr (kRange) {
       s.high = KthSmallest<true>(b, k);
       s.low = KthSmallest<true>(b, n + 1 - k);
     }
@@ -182,23 +196,22 @@ HWY_INLINE detail::block_stats Statistics(const BlockView& b, const quantize_opt
   return s;
 }
 
-// --- codes
-// ----------------------------------------------------------------------------------------
+// --- codes -----------------------------------------------------------------
 
 /// What code_of of rules.h computes before encoding, for a vector. `raw` values may be non-finite
 /// only if !clean.
-template <class F, class Rule, class DF>
+template <class Kind, class DF>
 HWY_INLINE hn::Vec<DF> ToLevel(DF df, hn::Vec<DF> x, hn::Vec<DF> scale, hn::Vec<DF> inverse,
                                hn::Vec<DF> shift, bool divide, bool clean) {
-  using E = typename F::element;
-  constexpr shift_kind kShift = F::shift_type::kind;
+  using E = typename Kind::E;
+  constexpr shift_kind kShift = Kind::shift;
   if (HWY_UNLIKELY(!clean)) {
     const auto is_nan = hn::IsNaN(x);
     const auto top = hn::Set(df, detail::float_max);
     const auto finite = hn::Min(hn::Max(hn::IfThenZeroElse(is_nan, x), hn::Neg(top)), top);
     x = E::has_nan ? hn::IfThenElse(is_nan, x, finite) : finite;
   }
-  if constexpr (Rule::value.codes == quantizer_rule::code::scaled_midpoints) {
+  if constexpr (Kind::codes == quantizer_rule::code::scaled_midpoints) {
     // The code as a number: how many midpoints lie below |x|, and 8 for the sign.
     const auto size = hn::Abs(x);
     const auto one = hn::Set(df, 1.0f);
@@ -225,10 +238,10 @@ HWY_INLINE hn::Vec<DF> ToLevel(DF df, hn::Vec<DF> x, hn::Vec<DF> scale, hn::Vec<
       y = Rounded(hn::Mul(y, inverse));
     }
     if constexpr (kShift == shift_kind::zero) {
-      if constexpr (integer_element<typename F::shift_format>) y = hn::Round(y);
+      if constexpr (Kind::integer_zero) y = hn::Round(y);
       y = hn::Add(y, shift);
     }
-    if constexpr (Rule::value.codes == quantizer_rule::code::add_half) {
+    if constexpr (Kind::codes == quantizer_rule::code::add_half) {
       y = hn::Add(y, hn::Set(df, static_cast<float>(E::bias) + 0.5f));
     }
     return y;
@@ -236,11 +249,11 @@ HWY_INLINE hn::Vec<DF> ToLevel(DF df, hn::Vec<DF> x, hn::Vec<DF> scale, hn::Vec<
 }
 
 /// 16 codes of levels fn(first index) -> Vec.
-template <class F, class Rule, class DF, class Fn>
+template <class Kind, class DF, class Fn>
 HWY_INLINE Chunk LevelsToCodes(DF df, Fn&& fn) {
-  using E = typename F::element;
-  if constexpr (Rule::value.codes == quantizer_rule::code::element) {
-    return EncodeChunk<E>(df, static_policy<Rule::value.round>(), fn);
+  using E = typename Kind::E;
+  if constexpr (Kind::codes == quantizer_rule::code::element) {
+    return EncodeChunk<E>(df, static_policy<Kind::round>(), fn);
   } else {
     // The level is the code already, but for its fraction and what lies outside.
     using Code = detail::unsigned_base<E::bits>;
@@ -250,15 +263,15 @@ HWY_INLINE Chunk LevelsToCodes(DF df, Fn&& fn) {
 
 /// Codes of a stretch of a row: n values at x, blocks of `length`, the first one begins at x.
 /// Padding of a last chunk is filled with codes of zero.
-template <class F, class Rule, Packing kPacking>
+template <class Kind, Packing kPacking>
 HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length,
                             const float* HWY_RESTRICT scales, const float* HWY_RESTRICT inverses,
                             const float* HWY_RESTRICT shifts, bool divide, bool clean,
                             uint8_t* HWY_RESTRICT codes) {
-  using E = typename F::element;
+  using E = typename Kind::E;
   const FloatTag df;
   const ChunkTag d;
-  constexpr bool kHasShift = F::has_shift;
+  constexpr bool kHasShift = Kind::shift != shift_kind::none;
   constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
   constexpr size_t kChunkBytes = kByteCodes ? chunk_size : 2 * static_cast<size_t>(E::bits);
   const auto put = [&](Chunk c, size_t count) HWY_ATTR {
@@ -290,11 +303,11 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
       const size_t end = length < n - i ? i + length : n;
       for (; i < end; i += chunk_size) {
         const size_t count = HWY_MIN(n - i, chunk_size);
-        put(LevelsToCodes<F, Rule>(df,
-                                   [&](size_t p) HWY_ATTR {
-                                     return ToLevel<F, Rule>(df, load(i, p, count), scale, inverse,
-                                                             shift, divide, clean);
-                                   }),
+        put(LevelsToCodes<Kind>(df,
+                                [&](size_t p) HWY_ATTR {
+                                  return ToLevel<Kind>(df, load(i, p, count), scale, inverse, shift,
+                                                       divide, clean);
+                                }),
             count);
       }
     }
@@ -309,25 +322,24 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
         lane_inverse[j] = inverses[(i + j) / length];
         if (kHasShift) lane_shift[j] = shifts[(i + j) / length];
       }
-      put(LevelsToCodes<F, Rule>(df,
-                                 [&](size_t p) HWY_ATTR {
-                                   return ToLevel<F, Rule>(
-                                       df, load(i, p, count), hn::Load(df, lane_scale + p),
-                                       hn::Load(df, lane_inverse + p), hn::Load(df, lane_shift + p),
-                                       divide, clean);
-                                 }),
+      put(LevelsToCodes<Kind>(df,
+                              [&](size_t p) HWY_ATTR {
+                                return ToLevel<Kind>(df, load(i, p, count),
+                                                     hn::Load(df, lane_scale + p),
+                                                     hn::Load(df, lane_inverse + p),
+                                                     hn::Load(df, lane_shift + p), divide, clean);
+                              }),
           count);
     }
   }
 }
 
-// --- search
-// ---------------------------------------------------------------------------------------
+// --- search ----------------------------------------------------------------
 
 /// Weighted squared error of a block under parameters p: 16 partial sums, by position in the row.
-template <class F, class Rule>
-HWY_INLINE float BlockError(const BlockView& b, const detail::code_params& p, bool clean) {
-  using E = typename F::element;
+template <class Kind>
+HWY_NOINLINE float BlockError(const BlockView& b, const detail::code_params& p, bool clean) {
+  using E = typename Kind::E;
   const FloatTag df;
   const size_t N = hn::Lanes(df);
   HWY_ALIGN float sums[chunk_size] = {};
@@ -346,13 +358,12 @@ HWY_INLINE float BlockError(const BlockView& b, const detail::code_params& p, bo
         if (HWY_UNLIKELY(!clean)) v = FiniteOrZero(df, v);
         hn::Store(v, df, values + i);
       }
-      const auto codes = LevelsToCodes<F, Rule>(df, [&](size_t i) HWY_ATTR {
-        return ToLevel<F, Rule>(df, hn::Load(df, values + i), scale, inverse, shift, p.divide,
-                                true);
+      const auto codes = LevelsToCodes<Kind>(df, [&](size_t i) HWY_ATTR {
+        return ToLevel<Kind>(df, hn::Load(df, values + i), scale, inverse, shift, p.divide, true);
       });
       DecodeChunk<E>(df, codes, [&](size_t i, auto level) HWY_ATTR {
         if (i >= count) return;
-        const auto got = ValueOf<F::shift_type::kind>(level, scale, shift);
+        const auto got = ValueOf<Kind::shift>(level, scale, shift);
         auto e = hn::Sub(hn::Load(df, values + i), Rounded(got));
         auto weighted = e;
         if (b.importance != nullptr) {
@@ -372,7 +383,13 @@ HWY_INLINE float BlockError(const BlockView& b, const detail::code_params& p, bo
 /// Scale and range of one block under the options' rule.
 template <class F, class Rule>
 HWY_INLINE detail::block_fit FitBlock(const BlockView& b, const quantize_options& o, bool& finite) {
-  const detail::block_stats stats = Statistics<F, Rule>(b, o);
+  constexpr bool kRange = F::has_shift && F::shift_type::kind != shift_kind::center;
+  // Fits that need nothing but the magnitude share one function.
+  using fit = quantizer_rule::fit;
+  constexpr fit kFit = Rule::value.how == fit::signed_absmax || Rule::value.how == fit::mean_abs
+                           ? Rule::value.how
+                           : fit::absmax;
+  const detail::block_stats stats = Statistics<kRange, kFit>(b, o);
   finite = stats.finite;
   const detail::block_fit base = detail::fit_from_stats<F>(stats, Rule::value, o.rule, o.mx);
   if (HWY_LIKELY(o.rule != scale_rule::mse && o.rule != scale_rule::weighted)) return base;
@@ -382,7 +399,7 @@ HWY_INLINE detail::block_fit FitBlock(const BlockView& b, const quantize_options
   for (int i = 0; i < detail::search_grid<F>::size; ++i) {
     const detail::block_fit f = detail::search_candidate<F>(base, i);
     const float error =
-        BlockError<F, Rule>(b, detail::candidate_params<F>(f, o.divide), stats.finite);
+        BlockError<KindOf<F, Rule>>(b, detail::candidate_params<F>(f, o.divide), stats.finite);
     if (i == 0 || error < least) {
       least = error;
       best = f;
@@ -391,8 +408,7 @@ HWY_INLINE detail::block_fit FitBlock(const BlockView& b, const quantize_options
   return best;
 }
 
-// --- scales
-// ---------------------------------------------------------------------------------------
+// --- scales ----------------------------------------------------------------
 
 /// Stores n values in element E; scales keep from zero as encode_scale does, unless raw.
 template <class E, Packing kPacking>
@@ -503,8 +519,7 @@ HWY_NOINLINE void Inverses(const float* HWY_RESTRICT s, size_t n, float* HWY_RES
   }
 }
 
-// --- the region
-// -----------------------------------------------------------------------------------
+// --- the region ------------------------------------------------------------
 
 /// Quantizes the matrix x into the sections at s. Returns the scales as computed.
 template <class F, class Rule, Packing kPacking>
@@ -589,15 +604,14 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
   // 4. Codes.
   for (size_t r = 0; r < total_rows; ++r) {
     const size_t g = (shape.rows == all ? 0 : r / shape.rows) * grid.cols;
-    EncodeRow<F, Rule, kPacking>(x.x + r * x.stride, total_cols, shape.cols, scale + g, inverse + g,
-                                 F::has_shift ? shift + g : nullptr, o.divide, clean,
-                                 s->data + r * s->stride);
+    EncodeRow<KindOf<F, Rule>, kPacking>(x.x + r * x.stride, total_cols, shape.cols, scale + g,
+                                         inverse + g, F::has_shift ? shift + g : nullptr, o.divide,
+                                         clean, s->data + r * s->stride);
   }
   return computed;
 }
 
-// --- wire records
-// ---------------------------------------------------------------------------------
+// --- wire records ----------------------------------------------------------
 
 /// Packs the sections of one record; arrays hold one code per byte or wider.
 template <class F, size_t kSection, size_t kCount, class Element, size_t kFirst = 0>
@@ -727,8 +741,7 @@ HWY_NOINLINE void QuantizeWireRow(const float* HWY_RESTRICT x, size_t n, const f
   }
 }
 
-// --- entry
-// ----------------------------------------------------------------------------------------
+// --- entry -----------------------------------------------------------------
 
 /// Moves section pointers to value (r, c) of a matrix whose scales do not span rows.
 template <class F>
