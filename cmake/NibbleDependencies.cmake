@@ -30,19 +30,24 @@ macro(nibble_dependency package)
       string(REGEX MATCH "^([^=]+)=(.*)$" _ "${pair}")
       set(${CMAKE_MATCH_1} ${CMAKE_MATCH_2} CACHE BOOL "set by nibble" FORCE)
     endforeach()
-    set(dep_declare URL ${dep_URL} URL_HASH SHA256=${dep_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP OFF SYSTEM)
+    set(dep_source URL ${dep_URL} URL_HASH SHA256=${dep_SHA256} DOWNLOAD_EXTRACT_TIMESTAMP OFF)
     if(CMAKE_VERSION VERSION_GREATER_EQUAL 3.28)
-      list(APPEND dep_declare EXCLUDE_FROM_ALL)
+      FetchContent_Declare(${package} ${dep_source} SYSTEM EXCLUDE_FROM_ALL)
+      FetchContent_MakeAvailable(${package})
+    else()  # no EXCLUDE_FROM_ALL, and 3.25.1 takes SYSTEM for a part of URL_HASH
+      FetchContent_Declare(${package} ${dep_source})
+      string(TOLOWER ${package} dep_lower)
+      FetchContent_GetProperties(${package})
+      if(NOT ${dep_lower}_POPULATED)
+        FetchContent_Populate(${package})
+        add_subdirectory(${${dep_lower}_SOURCE_DIR} ${${dep_lower}_BINARY_DIR} EXCLUDE_FROM_ALL SYSTEM)
+      endif()
     endif()
-    FetchContent_Declare(${package} ${dep_declare})
-    FetchContent_MakeAvailable(${package})
   endif()
 endmacro()
 
-# The hashes agree with public build recipes of the same archives:
-#   highway 1.2.0    Homebrew (highway.rb), Spack (highway/package.py), Envoy (repository_locations.bzl)
-#   Catch2 3.6.0     conan-center-index (recipes/catch2/3.x.x/conandata.yml)
-#   benchmark 1.8.2  conan-center-index (recipes/benchmark/all/conandata.yml)
+# Each hash is that of the archive's copy in Debian (highway_1.2.0.orig.tar.gz and so on, computed
+# here) and is stated for the same URL in public build recipes, for example Homebrew's and Spack's.
 macro(nibble_need_highway)
   nibble_dependency(hwy
     TARGETS hwy::hwy hwy
@@ -60,16 +65,16 @@ macro(nibble_need_catch2)
   nibble_dependency(Catch2
     TARGETS Catch2::Catch2
     FIND CONFIG
-    URL https://github.com/catchorg/Catch2/archive/v3.6.0.tar.gz
-    SHA256 485932259a75c7c6b72d4b874242c489ea5155d17efa345eb8cc72159f49f356)
+    URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
+    SHA256 c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c)
 endmacro()
 
 macro(nibble_need_benchmark)
   nibble_dependency(benchmark
     TARGETS benchmark::benchmark
     FIND CONFIG
-    URL https://github.com/google/benchmark/archive/refs/tags/v1.8.2.tar.gz
-    SHA256 2aab2980d0376137f969d92848fbb68216abb07633034534fc8c65cc4e7a0e93
+    URL https://github.com/google/benchmark/archive/refs/tags/v1.9.1.tar.gz
+    SHA256 32131c08ee31eeff2c8968d7e874f3cb648034377dfc32a4c377fa8796d84981
     SET BENCHMARK_ENABLE_TESTING=OFF BENCHMARK_ENABLE_INSTALL=OFF BENCHMARK_ENABLE_WERROR=OFF)
 endmacro()
 

@@ -16,8 +16,14 @@ endfunction()
 add_library(nibble INTERFACE)
 add_library(nibble::nibble ALIAS nibble)
 nibble_interface(nibble)
-# Named twice so that a fetched Highway, which is in no export set, does not stop install(EXPORT).
-set(nibble_hwy $<BUILD_INTERFACE:hwy::hwy> $<INSTALL_INTERFACE:hwy::hwy>)
+# The installed package names Highway's target for find_package to provide. A fetched Highway is in no
+# export set, which install(EXPORT) would refuse if it recognised the name; $<1:...> hides it.
+get_target_property(nibble_hwy_imported hwy::hwy IMPORTED)
+set(nibble_hwy_installed hwy::hwy)
+if(NOT nibble_hwy_imported)
+  set(nibble_hwy_installed hwy::$<1:hwy>)
+endif()
+set(nibble_hwy $<BUILD_INTERFACE:hwy::hwy> $<INSTALL_INTERFACE:${nibble_hwy_installed}>)
 target_link_libraries(nibble INTERFACE ${nibble_hwy})
 
 # Kernels for the one target that the compiler flags allow: Highway's headers, not its library.
@@ -28,7 +34,7 @@ nibble_interface(nibble_static_dispatch)
 target_compile_definitions(nibble_static_dispatch INTERFACE NIBBLE_STATIC_DISPATCH)
 target_include_directories(nibble_static_dispatch SYSTEM INTERFACE
   $<BUILD_INTERFACE:$<TARGET_PROPERTY:hwy::hwy,INTERFACE_INCLUDE_DIRECTORIES>>
-  $<INSTALL_INTERFACE:$<TARGET_PROPERTY:hwy::hwy,INTERFACE_INCLUDE_DIRECTORIES>>)
+  $<INSTALL_INTERFACE:$<TARGET_PROPERTY:${nibble_hwy_installed},INTERFACE_INCLUDE_DIRECTORIES>>)
 
 # Flags of everything that we compile ourselves. Bytes must not depend on fused multiply-adds; the
 # headers see to that on their own in clients' builds, the flag guards our tests against surprises.

@@ -187,8 +187,11 @@ configure_and_build() {
     CMAKE_CXX_COMPILER_LAUNCHER=ccache
     export CMAKE_CXX_COMPILER_LAUNCHER
   fi
-  generator=Ninja
-  have ninja || generator='Unix Makefiles'
+  generator=$(sed -n 's/^CMAKE_GENERATOR:INTERNAL=//p' "build/$preset/CMakeCache.txt" 2>/dev/null || true)
+  if [ -z "$generator" ]; then
+    generator=Ninja
+    have ninja || generator='Unix Makefiles'
+  fi
   fetch=ON
   [ "$offline" = 1 ] && fetch=OFF
   say "configuring and building preset $preset in build/$preset ($jobs jobs)"
