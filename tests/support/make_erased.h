@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// From a format type to its line of the run-time table. Include after nibble/quantize.h only in the
+// few translation units that make such lines: it instantiates kernels and reference.
+#ifndef NIBBLE_TESTS_SUPPORT_MAKE_ERASED_H_
+#define NIBBLE_TESTS_SUPPORT_MAKE_ERASED_H_
+
+#include "nibble/quantize.h"
+#include "nibble/reference.h"
+#include "support/format_table.h"
+
+namespace nibble_test {
+namespace detail {
+
+template <class F, class Byte>
+auto view_of(const basic_section<Byte>* parts, std::size_t rows, std::size_t cols) {
+  using view_format = std::conditional_t<std::is_const_v<Byte>, const F, F>;
+  nibble::quantized_view<view_format> view;
+  std::copy_n(parts, nibble::num_sections<F>, view.sections.begin());
+  view.rows = rows;
+  view.cols = cols;
+  return view;
+}
+
+template <class F>
+constexpr nibble::extent block_extent() {
+  if constexpr (nibble::element<F>) {
+    return {1, 1};
+  } else if constexpr (nibble::block_format<F>) {
+    return F::shape;
+  } else {
+    return {1, F::block_values};
+  }
+}
+
+template <class F>
+constexpr bool row_local() {
+  if constexpr (nibble::wire_format<F>) {
+    return true;
+  } else {
+    return nibble::detail::is_row_local<F>();
+  }
+}
+
+}  // namespace detail
+
+template <nibble::format F>
+erased_format make_erased() {
+  using detail::view_of;
+  erased_format f{};
+  f.name = F::name;
+  f.block_cols = detail::block_extent<F>().cols;
+  f.block_rows = detail::block_extent<F>().rows;
+  f.is_wire = nibble::wire_format<F>;
+  f.is_plain = nibble::element<F>;
+  f.row_local = detail::row_local<F>();
+  f.has_searches = !nibble::element<F>;
+  f.section_sizes = [](std::size_t rows, std::size_t cols) {
+    std::vector<section_size> sizes;
+    nibble::detail::for_each_section<F>(rows, cols, [&](std::size_t r, std::size_t b) {
+      sizes.push_back({r, b});
+    });
+    return sizes;
+  };
+  f.quantize = [](matrix_view<const float> x, sections w, const quantize_options& o) {
+    return nibble::quantize<F>(x, view_of<F>(w, x.rows, x.cols), o);
+  };
+  f.reference_quantize = [](matrix_view<const float> x, sections w, const quantize_options& o) {
+    return nibble::reference::quantize<F>(x, view_of<F>(w, x.rows, x.cols), o);
+  };
+  f.dequantize = [](const_sections w, matrix_view<float> y) {
+    nibble::dequantize(view_of<F>(w, y.rows, y.cols), y);
+  };
+  f.reference_dequantize = [](const_sections w, matrix_view<float> y) {
+    nibble::reference::dequantize<F>(view_of<F>(w, y.rows, y.cols), y);
+  };
+  return f;
+}
+
+}  // namespace nibble_test
+
+#endif  // NIBBLE_TESTS_SUPPORT_MAKE_ERASED_H_
