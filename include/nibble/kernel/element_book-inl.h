@@ -8,8 +8,8 @@
 //   level 2     b1      b5      b9      b13    looking its nodes up is one permute
 //   level 3   b0  b2  b4  b6  b8  b10 b12 b14
 //
-// 15 boundaries: four levels of 3 or 4 operations, where counting takes 30. AVX2 holds 4 levels in
-// registers, AVX-512 5; further levels are gathers. Four lanes count instead.
+// 15 boundaries: four levels of 3 or 4 operations, where counting takes 30. Lookups beyond one
+// register: lookup-inl.h. Four lanes have no permute and count.
 #if defined(NIBBLE_KERNEL_ELEMENT_BOOK_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NIBBLE_KERNEL_ELEMENT_BOOK_INL_H_
 #undef NIBBLE_KERNEL_ELEMENT_BOOK_INL_H_
@@ -22,6 +22,7 @@
 #include "hwy/highway.h"
 #include "nibble/element/all.h"
 #include "nibble/kernel/element_numbers-inl.h"
+#include "nibble/kernel/lookup-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nibble {
@@ -60,8 +61,27 @@ inline const float* BoundaryTree(rounding round) {
   return kBoundaryTree<E, rounding::nearest_even>.data();
 }
 
-// How many boundaries are below x. Levels of at most Lanes nodes are one permute of a register
-// (AVX2: 4 levels, AVX-512: 5), the rest gathers. Four lanes count instead: 15 compares.
+// Ranks among the nodes of level kLevel to ranks below the tree of kLevels levels.
+template <int kLevels, int kLevel, class DF, class VI>
+HWY_INLINE VI DescendTree(DF df, const float* HWY_RESTRICT tree, hn::Vec<DF> x, VI rank) {
+  if constexpr (kLevel == kLevels) {
+    return rank;
+  } else {
+    const hn::RebindToSigned<DF> di;
+    constexpr size_t kNodes = size_t{1} << kLevel;
+    const auto boundary = LookupFloats<kNodes>(df, tree + kNodes - 1, rank);
+    const auto above = hn::RebindMask(di, hn::Gt(x, boundary));
+    rank = hn::Add(rank, rank);
+#if HWY_TARGET <= HWY_AVX3
+    rank = hn::MaskedAddOr(rank, above, rank, hn::Set(di, 1));
+#else
+    rank = hn::Sub(rank, hn::VecFromMask(di, above));
+#endif
+    return DescendTree<kLevels, kLevel + 1>(df, tree, x, rank);
+  }
+}
+
+// How many boundaries are below x.
 template <class E, class DF>
 HWY_INLINE VU32<DF> BookRanks(DF df, rounding round, hn::Vec<DF> x) {
   const hn::RebindToUnsigned<DF> du;
@@ -76,26 +96,8 @@ HWY_INLINE VU32<DF> BookRanks(DF df, rounding round, hn::Vec<DF> x) {
     }
   } else {
     const float* HWY_RESTRICT tree = BoundaryTree<E>(round);
-    constexpr int kLevels = std::bit_width(E::num_boundaries);
-    for (int level = 0; level < kLevels; ++level) {
-      const size_t nodes = size_t{1} << level;
-      const float* HWY_RESTRICT row = tree + nodes - 1;
-      hn::Vec<DF> boundary;
-      if (level == 0) {
-        boundary = hn::Set(df, row[0]);
-      } else if (kLanes >= 8 && nodes <= kLanes) {
-        boundary = hn::TableLookupLanes(hn::LoadU(df, row), hn::IndicesFromVec(df, rank));
-      } else {
-        boundary = hn::GatherIndex(df, row, rank);
-      }
-      const auto above = hn::RebindMask(di, hn::Gt(x, boundary));
-      const auto left = hn::Add(rank, rank);
-#if HWY_TARGET <= HWY_AVX3
-      rank = hn::MaskedAddOr(left, above, left, hn::Set(di, 1));
-#else
-      rank = hn::Sub(left, hn::VecFromMask(di, above));
-#endif
-    }
+    rank = hn::VecFromMask(di, hn::RebindMask(di, hn::Gt(x, hn::Set(df, tree[0]))));
+    rank = DescendTree<std::bit_width(E::num_boundaries), 1>(df, tree, x, hn::Neg(rank));
   }
   return hn::BitCast(du, rank);
 }

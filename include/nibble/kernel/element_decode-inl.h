@@ -9,7 +9,7 @@
 //   minifloats        bits of an f16, convert, multiply by 2^(15-bias)  5, 8 with NaN codes
 //   up to 16 entries  permutes; byte planes where lanes are four        6
 //   whole numbers     one byte shuffle for all 16, then as integers     2 + 1 per chunk
-//   256 entries       gather
+//   256 entries       permutes on AVX-512 (lookup-inl.h), else gather
 //
 // Going through f16 has no slow cases: subnormal codes are ordinary inputs of the hardware
 // conversion, and no intermediate is a float subnormal, whatever the FTZ and DAZ bits say.
@@ -24,6 +24,7 @@
 
 #include "hwy/highway.h"
 #include "nibble/element/all.h"
+#include "nibble/kernel/lookup-inl.h"
 
 // Does hn::PromoteTo and DemoteTo between f16 and f32 become one instruction?
 #undef NIBBLE_FAST_F16
@@ -266,18 +267,7 @@ template <class E, class DF>
 HWY_INLINE hn::Vec<DF> TablePart(DF df, hn::Vec<hn::Rebind<uint8_t, DF>> codes) {
   const hn::RebindToSigned<DF> di32;
   const auto index = hn::PromoteTo(di32, codes);
-  const float* HWY_RESTRICT table = kValues<E>.data();
-#if !HWY_HAVE_SCALABLE
-  if constexpr (E::bits <= 4 && hn::MaxLanes(DF()) == 16) {
-    return hn::TableLookupLanes(hn::LoadU(df, table), hn::IndicesFromVec(df, index));
-  } else if constexpr (E::bits <= 3 && hn::MaxLanes(DF()) == 8) {
-    return hn::TableLookupLanes(hn::LoadU(df, table), hn::IndicesFromVec(df, index));
-  } else if constexpr (E::bits == 4 && hn::MaxLanes(DF()) == 8) {
-    return hn::TwoTablesLookupLanes(df, hn::LoadU(df, table), hn::LoadU(df, table + 8),
-                                    hn::IndicesFromVec(df, index));
-  }
-#endif
-  return hn::GatherIndex(df, table, index);
+  return LookupFloats<(E::bits <= 3 ? 8 : size_t{1} << E::bits)>(df, kValues<E>.data(), index);
 }
 
 // -------------------------------------------------------------- exponents
