@@ -213,12 +213,11 @@ template <class F>
 constexpr float shift_of(float low, float scale) noexcept {
   using E = typename F::element;
   if constexpr (F::shift_type::kind == shift_kind::zero) {
-    const float z = E::lowest - low * inverse_or_zero(scale);
-    return z;
+    return E::lowest - rounded(low * inverse_or_zero(scale));
   } else if constexpr (F::shift_type::kind == shift_kind::offset) {
-    return E::lowest == 0 ? low : low - E::lowest * scale;
+    return E::lowest == 0 ? low : low - rounded(E::lowest * scale);
   } else if constexpr (F::shift_type::kind == shift_kind::minimum) {
-    return E::lowest == 0 ? -low : E::lowest * scale - low;
+    return E::lowest == 0 ? -low : mul_then_sub(E::lowest, scale, low);
   } else {
     return low;
   }

@@ -160,6 +160,29 @@ inline namespace NIBBLE_ABI {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Up to 8 bytes as a number, by loads of whole words: a copy into a zeroed word would be stored in
+/// two parts and loaded as one, which stalls.
+template <size_t kBytes>
+HWY_INLINE uint64_t LoadWord(const uint8_t* HWY_RESTRICT p) {
+  if constexpr (kBytes == 0) {
+    return 0;
+  } else if constexpr (kBytes >= 8) {
+    uint64_t v;
+    std::memcpy(&v, p, 8);
+    return v;
+  } else if constexpr (kBytes >= 4) {
+    uint32_t v;
+    std::memcpy(&v, p, 4);
+    return v | LoadWord<kBytes - 4>(p + 4) << 32;
+  } else if constexpr (kBytes >= 2) {
+    uint16_t v;
+    std::memcpy(&v, p, 2);
+    return v | LoadWord<kBytes - 2>(p + 2) << 16;
+  } else {
+    return *p;
+  }
+}
+
 /// The first kBytes bytes at p; nothing behind them is read. Upper bytes are zero.
 template <size_t kBytes>
 HWY_INLINE Chunk LoadBytes(const uint8_t* HWY_RESTRICT p) {
@@ -168,10 +191,9 @@ HWY_INLINE Chunk LoadBytes(const uint8_t* HWY_RESTRICT p) {
   if constexpr (kBytes == 16) {
     return hn::LoadU(d, p);
   } else {
-    uint64_t low = 0;
-    uint64_t high = 0;
-    std::memcpy(&low, p, kBytes < 8 ? kBytes : 8);
-    if constexpr (kBytes > 8) std::memcpy(&high, p + 8, kBytes - 8);
+    constexpr size_t kLow = kBytes < 8 ? kBytes : 8;
+    const uint64_t low = LoadWord<kLow>(p);
+    const uint64_t high = LoadWord<kBytes - kLow>(p + kLow);
     return hn::BitCast(d, hn::Dup128VecFromValues(hn::FixedTag<uint64_t, 2>(), low, high));
   }
 }

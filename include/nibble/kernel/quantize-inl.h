@@ -436,7 +436,11 @@ HWY_NOINLINE void StoreElements(const float* HWY_RESTRICT v, size_t n, bool is_s
         }
       }
       if constexpr (kByteCodes) {
-        hn::StoreN(codes, d, out + i, count);
+        if (HWY_LIKELY(count == chunk_size)) {
+          hn::StoreU(codes, d, out + i);
+        } else {
+          hn::StoreN(codes, d, out + i, count);
+        }
       } else {
         codes = hn::IfThenElse(hn::FirstN(d, count), codes, hn::Set(d, E::zero_code));
         StorePlanar<E::bits>(codes, out + i / chunk_size * 2 * E::bits);
@@ -459,7 +463,12 @@ HWY_NOINLINE void StoreElements(const float* HWY_RESTRICT v, size_t n, bool is_s
           codes = hn::IfThenElse(zero, EncodeWideVector<E>(df, Up(), x), codes);
         }
       }
-      hn::StoreN(hn::BitCast(du8, codes), du8, out + i * sizeof(Code), count * sizeof(Code));
+      const auto bytes = hn::BitCast(du8, codes);
+      if (HWY_LIKELY(count == N)) {
+        hn::StoreU(bytes, du8, out + i * sizeof(Code));
+      } else {
+        hn::StoreN(bytes, du8, out + i * sizeof(Code), count * sizeof(Code));
+      }
     }
   }
 }
@@ -507,15 +516,158 @@ HWY_INLINE void StoreAndRead(float* v, size_t rows, size_t cols, bool is_scale, 
   }
 }
 
+// --- fits of many blocks ----------------------------------------------------
+
+/// One vector whose lane i is op over all lanes of vector i of v. Pairs of vectors are merged,
+/// halving their number: 2 shuffles and 1 op per merge, so 3 per block instead of 2 log2(N) for
+/// each alone.
+template <class D, class Op>
+HWY_INLINE hn::Vec<D> ReduceMany(D d, hn::TFromD<D>* HWY_RESTRICT v, Op&& op) {
+  const size_t N = hn::Lanes(d);
+  for (size_t n = N; n > 1; n /= 2) {
+    for (size_t i = 0; i < n; i += 2) {
+      const auto a = hn::Load(d, v + i * N);
+      const auto b = hn::Load(d, v + (i + 1) * N);
+      hn::Store(op(hn::ConcatEven(d, b, a), hn::ConcatOdd(d, b, a)), d, v + i / 2 * N);
+    }
+  }
+  return hn::Load(d, v);
+}
+
+template <class DF>
+HWY_INLINE hn::Vec<DF> InverseOrZero(DF df, hn::Vec<DF> s) {
+  const auto q = hn::Div(hn::Set(df, 1.0f), s);
+  return hn::IfThenElseZero(hn::Le(hn::Abs(q), hn::Set(df, detail::float_max)), q);
+}
+
+/// The standard fit of Lanes blocks of `length` values each, a multiple of Lanes, one behind the
+/// other: fit_from_stats for vectors. False, and nothing written, where a block is not finite or
+/// otherwise special; then each is fitted alone.
+template <bool kRange, quantizer_rule::fit kFit>
+HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quantizer_rule& rule,
+                          float* HWY_RESTRICT scale, float* HWY_RESTRICT inverse,
+                          float* HWY_RESTRICT low) {
+  using fit = quantizer_rule::fit;
+  const FloatTag df;
+  const hn::RebindToUnsigned<FloatTag> du;
+  const hn::RebindToSigned<FloatTag> di;
+  const size_t N = hn::Lanes(df);
+  constexpr bool kEnds = kRange || kFit == fit::signed_absmax;
+  constexpr size_t kRoom = chunk_size * chunk_size;
+  HWY_ALIGN uint32_t sizes[kRoom];
+  HWY_ALIGN float lows[kEnds ? kRoom : 1];
+  HWY_ALIGN float highs[kEnds ? kRoom : 1];
+  const auto mask = hn::Set(du, 0x7FFFFFFFu);
+  for (size_t b = 0; b < N; ++b, x += length) {
+    auto most = hn::Zero(du);
+    auto least = hn::LoadU(df, x);
+    auto high = least;
+    for (size_t i = 0; i < length; i += N) {
+      const auto v = hn::LoadU(df, x + i);
+      most = hn::Max(most, hn::And(hn::BitCast(du, v), mask));
+      if constexpr (kEnds) {
+        least = hn::Min(least, v);
+        high = hn::Max(high, v);
+      }
+    }
+    hn::Store(most, du, sizes + b * N);
+    if constexpr (kEnds) {
+      hn::Store(least, df, lows + b * N);
+      hn::Store(high, df, highs + b * N);
+    }
+  }
+  const auto larger = [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); };
+  const auto amax_bits = ReduceMany(du, sizes, larger);
+  if (HWY_UNLIKELY(!hn::AllTrue(du, hn::Lt(amax_bits, hn::Set(du, detail::f32_inf))))) return false;
+  const auto amax = hn::BitCast(df, amax_bits);
+  const auto divisor = hn::Set(df, rule.divisor);
+  const auto zero = hn::Zero(df);
+  auto s = zero;
+  if constexpr (kEnds) {
+    const auto smaller = [](auto a, auto b) HWY_ATTR { return hn::Min(a, b); };
+    auto least = hn::Add(ReduceMany(df, lows, smaller), zero);  // -0 becomes 0
+    auto high = hn::Add(ReduceMany(df, highs, larger), zero);
+    if constexpr (kRange) {
+      if (rule.range_includes_zero) {
+        least = hn::Min(least, zero);
+        high = hn::Max(high, zero);
+      }
+      const auto width = hn::Sub(high, least);
+      if (HWY_UNLIKELY(!hn::AllTrue(df, hn::Le(width, hn::Set(df, detail::float_max))))) {
+        return false;
+      }
+      s = hn::Div(width, divisor);
+      hn::StoreU(least, df, low);
+    } else {
+      // Two of one magnitude: the first in the block counts.
+      const auto twin = hn::And(hn::Eq(high, hn::Neg(least)), hn::Gt(amax, zero));
+      if (HWY_UNLIKELY(!hn::AllFalse(df, twin))) return false;
+      const auto extreme = hn::IfThenElse(hn::Eq(high, amax), high, least);
+      if (rule.inverse_first) {
+        const auto some = hn::Gt(amax, zero);
+        const auto inv = hn::IfThenElseZero(some, hn::Div(divisor, extreme));
+        hn::StoreU(inv, df, inverse);
+        hn::StoreU(hn::IfThenElseZero(hn::Ne(inv, zero), hn::Div(hn::Set(df, 1.0f), inv)), df,
+                   scale);
+        return true;
+      }
+      s = hn::Div(extreme, divisor);
+    }
+  } else if constexpr (kFit == fit::power_of_two) {
+    const auto field = hn::Sub(hn::BitCast(di, hn::ShiftRight<23>(amax_bits)),
+                               hn::Set(di, static_cast<int32_t>(rule.divisor)));
+    const auto none = hn::Zero(di);
+    const auto low_end =
+        hn::IfThenElse(hn::Eq(field, none), hn::Set(di, 0x00400000), hn::Set(di, 0x00200000));
+    const auto bits = hn::IfThenElse(hn::Gt(field, none), hn::ShiftLeft<23>(field), low_end);
+    s = hn::IfThenElseZero(hn::Ne(amax, zero), hn::BitCast(df, bits));
+  } else {
+    s = hn::Div(amax, divisor);
+  }
+  hn::StoreU(s, df, scale);
+  hn::StoreU(InverseOrZero(df, s), df, inverse);
+  return true;
+}
+
 /// 1 / s, 0 where that is not finite.
 HWY_NOINLINE void Inverses(const float* HWY_RESTRICT s, size_t n, float* HWY_RESTRICT inverse) {
   const FloatTag df;
-  const size_t N = hn::Lanes(df);
-  const auto one = hn::Set(df, 1.0f);
-  const auto top = hn::Set(df, detail::float_max);
-  for (size_t i = 0; i < n; i += N) {  // rows are padded
-    const auto q = hn::Div(one, hn::LoadU(df, s + i));
-    hn::StoreU(hn::IfThenElseZero(hn::Le(hn::Abs(q), top), q), df, inverse + i);
+  for (size_t i = 0; i < n; i += hn::Lanes(df)) {  // rows are padded
+    hn::StoreU(InverseOrZero(df, hn::LoadU(df, s + i)), df, inverse + i);
+  }
+}
+
+/// Does the standard fit of F have a form for many blocks?
+template <class F, class Rule>
+constexpr bool HasFitMany() {
+  using fit = quantizer_rule::fit;
+  constexpr fit how = Rule::value.how;
+  return F::shape.rows == 1 && F::shape.cols != all && F::shape.cols % chunk_size == 0 &&
+         (how == fit::absmax || how == fit::range || how == fit::signed_absmax ||
+          how == fit::power_of_two);
+}
+
+/// shift_of for vectors. `inverse` is that of `scale`.
+template <class F>
+HWY_INLINE void Shifts(const float* HWY_RESTRICT low, const float* HWY_RESTRICT scale,
+                       const float* HWY_RESTRICT inverse, size_t n, float* HWY_RESTRICT shift) {
+  const FloatTag df;
+  using E = typename F::element;
+  constexpr shift_kind kShift = F::shift_type::kind;
+  const auto lowest = hn::Set(df, E::lowest);
+  for (size_t i = 0; i < n; i += hn::Lanes(df)) {  // rows are padded
+    auto v = hn::LoadU(df, low + i);
+    if constexpr (kShift == shift_kind::zero) {
+      v = hn::Sub(lowest, Rounded(hn::Mul(v, hn::LoadU(df, inverse + i))));
+    } else {
+      if constexpr (E::lowest == 0) {
+        if constexpr (kShift == shift_kind::minimum) v = hn::Neg(v);
+      } else {
+        const auto part = Rounded(hn::Mul(lowest, hn::LoadU(df, scale + i)));
+        v = kShift == shift_kind::minimum ? hn::Sub(part, v) : hn::Sub(v, part);
+      }
+    }
+    hn::StoreU(v, df, shift + i);
   }
 }
 
@@ -562,11 +714,24 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
 
   // 1. Scales, as computed.
   bool clean = true;
+  constexpr bool kRange = F::has_shift && kShift != shift_kind::center;
+  const bool many = o.rule == scale_rule::standard && o.mx == mx_scale::floor;
   for (size_t gr = 0; gr < grid.rows; ++gr) {
     const size_t r = shape.rows == all ? 0 : gr * shape.rows;
     const size_t block_rows = shape.rows == all ? total_rows : HWY_MIN(shape.rows, total_rows - r);
     for (size_t gc = 0; gc < grid.cols; ++gc) {
       const size_t c = shape.cols == all ? 0 : gc * shape.cols;
+      if constexpr (HasFitMany<F, Rule>()) {
+        const size_t N = hn::Lanes(FloatTag());
+        const size_t i = gr * grid.cols + gc;
+        if (many && c + N * shape.cols <= total_cols &&
+            FitMany<kRange, kRule.how>(values.x + r * x.stride + c, shape.cols, kRule, scale + i,
+                                       inverse + i, low + i)) {
+          std::memcpy(computed + i, scale + i, N * sizeof(float));
+          gc += N - 1;
+          continue;
+        }
+      }
       const size_t block_cols =
           shape.cols == all ? total_cols : HWY_MIN(shape.cols, total_cols - c);
       const BlockView b{values.x + r * x.stride + c, x.stride, block_rows, block_cols,
@@ -592,10 +757,8 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
 
   // 3. Shifts, from the scales that codes are made with.
   if constexpr (F::has_shift && kShift != shift_kind::center) {
-    for (size_t i = 0; i < num_blocks; ++i) {
-      shift[i] = detail::shift_of<F>(low[i], kRule.stored_scale ? scale[i] : computed[i]);
-      low[i] = shift[i];
-    }
+    Shifts<F>(low, kRule.stored_scale ? scale : computed, inverse, num_blocks, shift);
+    if (!kRule.stored_scale) std::memcpy(low, shift, num_blocks * sizeof(float));
     StoreAndRead<Z, kPacking>(shift, grid.rows, grid.cols, false, kRule.raw_scale,
                               s + 1 + num_sections<S>, scratch, report);
     if (!kRule.stored_scale) shift = low;
