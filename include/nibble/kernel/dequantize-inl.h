@@ -233,8 +233,8 @@ HWY_INLINE void ReadRow(ConstSections s, size_t cols, size_t r, size_t c0, size_
         }
       }
       ExpandRow<E, F::shift_type::kind, kPacking>(
-          CodeAddress<E, kPacking>(s, r, at), scales + skip, shifts, kLength,
-          kLength == all ? 0 : at % kLength, count, y + done, stream);
+          CodeAddress<E, kPacking>(s, r, at), scales + skip, F::has_shift ? shifts : nullptr,
+          kLength, kLength == all ? 0 : at % kLength, count, y + done, stream);
       done += count;
     }
   }
