@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+// Codebook elements: examples by hand, and books of a user.
 #include "nibble/element/codebook.h"
 
 #include <cmath>

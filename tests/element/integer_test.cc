@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+// Integer elements: examples by hand.
 #include "nibble/element/integer.h"
 
 #include "support/cases.h"
