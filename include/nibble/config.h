@@ -47,4 +47,12 @@
 #define NIBBLE_ASSERT(expression, message) static_cast<void>(0)
 #endif
 
+// Lambdas of kernels are small and called in loops; GCC leaves some of them out of line, which halves
+// the speed of what it does there (docs/performance.md).
+#if defined(__GNUC__)
+#define NIBBLE_INLINE_LAMBDA __attribute__((always_inline))
+#else
+#define NIBBLE_INLINE_LAMBDA
+#endif
+
 #endif  // NIBBLE_CONFIG_H_

@@ -251,7 +251,8 @@ template <class Map>
 HWY_INLINE Chunk Base3Digits(Chunk v) {
   const ChunkTag d;
   const hn::FixedTag<uint16_t, 8> du16;
-  const auto digits = [&](hn::Vec<hn::FixedTag<uint16_t, 8>> bytes, size_t at) HWY_ATTR {
+  const auto digits = [&](hn::Vec<hn::FixedTag<uint16_t, 8>> bytes,
+                          size_t at) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     const auto low = hn::And(hn::Mul(bytes, hn::LoadU(du16, Map::power3.data() + at)),
                              hn::Set(du16, uint16_t{255}));
     return hn::ShiftRight<8>(hn::Mul(low, hn::Set(du16, uint16_t{3})));
@@ -317,9 +318,9 @@ HWY_INLINE Chunk StoredSlot(Chunk codes) {
     const auto set = hn::TestBit(codes, hn::Set(d, static_cast<uint8_t>(1u << Map::t.to)));
     uint8_t mask[8] = {};
     hn::StoreMaskBits(d, set, mask);
-    uint64_t bits;
-    std::memcpy(&bits, mask, sizeof bits);
-    bits <<= 8 * (Map::t.piece[0].byte - Map::t.base);
+    uint16_t lanes;  // only what was written: a wider load would stall
+    std::memcpy(&lanes, mask, sizeof lanes);
+    const uint64_t bits = uint64_t{lanes} << (8 * (Map::t.piece[0].byte - Map::t.base));
     return hn::BitCast(d, hn::Dup128VecFromValues(hn::FixedTag<uint64_t, 2>(), bits, uint64_t{0}));
   } else {
     return StoredBytes<Map>(codes);

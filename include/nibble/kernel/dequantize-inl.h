@@ -121,9 +121,10 @@ HWY_NOINLINE void ExpandRow(const uint8_t* HWY_RESTRICT codes, const float* HWY_
       const size_t end = left < n - i ? i + left : n;
       for (; i < end; i += chunk_size, codes += kChunkBytes) {
         const size_t count = HWY_MIN(n - i, chunk_size);
-        DecodeChunk<E>(df, LoadChunk<E, kPacking>(codes, count), [&](size_t p, auto v) HWY_ATTR {
-          StorePart(df, ValueOf<kShift>(v, scale, shift), p, count, y + i, stream);
-        });
+        DecodeChunk<E>(df, LoadChunk<E, kPacking>(codes, count),
+                       [&](size_t p, auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+                         StorePart(df, ValueOf<kShift>(v, scale, shift), p, count, y + i, stream);
+                       });
       }
       left = length;
     }
@@ -138,11 +139,12 @@ HWY_NOINLINE void ExpandRow(const uint8_t* HWY_RESTRICT codes, const float* HWY_
         lane_scale[j] = scales[b];
         if (kShift != shift_kind::none) lane_shift[j] = shifts[b];
       }
-      DecodeChunk<E>(df, LoadChunk<E, kPacking>(codes, count), [&](size_t p, auto v) HWY_ATTR {
-        const auto value =
-            ValueOf<kShift>(v, hn::Load(df, lane_scale + p), hn::Load(df, lane_shift + p));
-        StorePart(df, value, p, count, y + i, stream);
-      });
+      DecodeChunk<E>(df, LoadChunk<E, kPacking>(codes, count),
+                     [&](size_t p, auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+                       const auto value = ValueOf<kShift>(v, hn::Load(df, lane_scale + p),
+                                                          hn::Load(df, lane_shift + p));
+                       StorePart(df, value, p, count, y + i, stream);
+                     });
     }
   }
 }
@@ -158,7 +160,9 @@ HWY_NOINLINE void ReadElements(const uint8_t* HWY_RESTRICT codes, size_t n, floa
     for (size_t i = 0; i < n; i += chunk_size, codes += kChunkBytes) {
       const size_t count = HWY_MIN(n - i, chunk_size);
       DecodeChunk<E>(df, LoadChunk<E, kPacking>(codes, count),
-                     [&](size_t p, auto v) HWY_ATTR { StorePart(df, v, p, count, y + i, stream); });
+                     [&](size_t p, auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+                       StorePart(df, v, p, count, y + i, stream);
+                     });
     }
   } else {
     using Code = typename E::code;
@@ -297,16 +301,17 @@ HWY_INLINE void ExpandRecord(const uint8_t* HWY_RESTRICT record, const float* HW
   constexpr size_t kLength = M::shape.cols;
   static_assert(kLength % chunk_size == 0, "nibble: blocks of a wire record are multiples of 16");
   const FloatTag df;
-  const auto put = [&](size_t c, Chunk codes) HWY_ATTR {
+  const auto put = [&](size_t c, Chunk codes) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     const size_t first = c * chunk_size;
     if (first >= count) return;
     const size_t wanted = HWY_MIN(count - first, chunk_size);
     const auto scale = hn::Set(df, scales[first / kLength]);
     const auto shift =
         kShift == shift_kind::none ? hn::Zero(df) : hn::Set(df, shifts[first / kLength]);
-    DecodeChunk<typename M::element>(df, codes, [&](size_t p, auto v) HWY_ATTR {
-      StorePart(df, ValueOf<kShift>(v, scale, shift), p, wanted, y + first, stream);
-    });
+    DecodeChunk<typename M::element>(
+        df, codes, [&](size_t p, auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          StorePart(df, ValueOf<kShift>(v, scale, shift), p, wanted, y + first, stream);
+        });
   };
   (put(kChunk, LoadCodes<typename F::layout, 0, kChunk * chunk_size>(record)), ...);
 }
@@ -331,11 +336,12 @@ HWY_NOINLINE void ReadWireRow(const uint8_t* HWY_RESTRICT row, size_t n, float* 
     const size_t blocks = records * W::kBlocks;
     const uint8_t* HWY_RESTRICT record = row + first * F::block_bytes;
     for (size_t i = 0; i < records; ++i) {
-      const auto unpack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
-        UnpackSection<F, E, kSection, kCount>(
-            record + i * F::block_bytes,
-            unpacked[kSection] + i * kCount * sizeof(typename E::code));
-      };
+      const auto unpack = [&]<class E, size_t kSection, size_t kCount>()
+                              HWY_ATTR NIBBLE_INLINE_LAMBDA {
+                                UnpackSection<F, E, kSection, kCount>(
+                                    record + i * F::block_bytes,
+                                    unpacked[kSection] + i * kCount * sizeof(typename E::code));
+                              };
       ForEachScalePart<S, 1, W::kBlocks>(unpack);
       ForEachScalePart<Z, 1 + num_sections<S>, W::kBlocks>(unpack);
     }

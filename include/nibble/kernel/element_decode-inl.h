@@ -147,7 +147,9 @@ template <class E, class DU16>
 HWY_INLINE hn::Vec<DU16> MinifloatToF16Bits(DU16 du16, hn::Vec<hn::Rebind<uint8_t, DU16>> codes) {
   constexpr int kUp = 10 - E::mantissa_bits;
   constexpr uint16_t kMagnitude = static_cast<uint16_t>((E::sign_mask - 1) << kUp);
-  const auto set = [&](uint32_t v) HWY_ATTR { return hn::Set(du16, static_cast<uint16_t>(v)); };
+  const auto set = [&](uint32_t v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    return hn::Set(du16, static_cast<uint16_t>(v));
+  };
   hn::Vec<DU16> h;
   if constexpr (E::bits == 8 && E::is_signed) {
     // Sign extension fills the bits above the field with the sign; a mask leaves only the top one.
@@ -306,35 +308,36 @@ template <class E, class DF, class Fn>
 HWY_INLINE void DecodeChunk(DF df, Chunk codes, Fn&& fn) {
   static_assert(sizeof(typename E::code) == 1, "wide elements use DecodeWide");
   if constexpr (requires { E::fraction_bits; }) {
-    const auto finish = [&](hn::Vec<DF> v) HWY_ATTR {
+    const auto finish = [&](hn::Vec<DF> v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       if constexpr (E::fraction_bits != 0) v = hn::Mul(v, hn::Set(df, E::unit));
       return v;
     };
     if constexpr (E::bits == 8 && E::flip == 0) {  // not a signed byte
       const hn::RebindToSigned<DF> di32;
-      ForEachPart(df, codes, [&](size_t i, auto part) HWY_ATTR {
+      ForEachPart(df, codes, [&](size_t i, auto part) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         auto v = hn::PromoteTo(di32, part);
         if constexpr (E::bias != 0) v = hn::Sub(v, hn::Set(di32, E::bias));
         fn(i, finish(hn::ConvertTo(df, v)));
       });
     } else {
       const auto bytes = hn::BitCast(ChunkTag(), IntegerChunk<E>(codes));
-      ForEachPart(df, bytes, [&](size_t i, auto part) HWY_ATTR {
+      ForEachPart(df, bytes, [&](size_t i, auto part) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         fn(i, finish(Int8ToFloat(df, hn::BitCast(hn::Rebind<int8_t, DF>(), part))));
       });
     }
   } else if constexpr (E::bits <= 4 && ValuesAreBytes<E>()) {
     const hn::RebindToSigned<ChunkTag> di8;
     const auto table = hn::BitCast(ChunkTag(), hn::LoadU(di8, kByteValues<E>.data()));
-    ForEachPart(df, hn::TableLookupBytes(table, codes), [&](size_t i, auto part) HWY_ATTR {
-      fn(i, Int8ToFloat(df, hn::BitCast(hn::Rebind<int8_t, DF>(), part)));
-    });
+    ForEachPart(df, hn::TableLookupBytes(table, codes),
+                [&](size_t i, auto part) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+                  fn(i, Int8ToFloat(df, hn::BitCast(hn::Rebind<int8_t, DF>(), part)));
+                });
 #if !HWY_HAVE_SCALABLE
   } else if constexpr (E::bits <= 4 && hn::MaxLanes(DF()) == 4) {
     DecodeByPlanes<E>(df, codes, fn);
 #endif
   } else {
-    ForEachPart(df, codes, [&](size_t i, auto part) HWY_ATTR {
+    ForEachPart(df, codes, [&](size_t i, auto part) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       if constexpr (ExponentElement<E>) {
         fn(i, ExponentPart<E>(df, part));
       } else if constexpr (MinifloatElement<E> && E::bits > 4) {

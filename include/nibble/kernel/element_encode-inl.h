@@ -89,7 +89,7 @@ HWY_INLINE Chunk EncodeChunk(DF df, Policy policy, Fn&& fn) {
   codes = hn::Load(d, bytes);
 #else
   constexpr size_t kLanes = hn::MaxLanes(DF());
-  const auto part = [&](size_t i) HWY_ATTR {
+  const auto part = [&](size_t i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     return hn::BitCast(hn::RebindToSigned<DF>(), EncodeLanes<E>(df, policy, fn(i)));
   };
   if constexpr (kLanes == 16) {

@@ -26,7 +26,7 @@ HWY_NOINLINE void DecodeValues(const typename E::code* HWY_RESTRICT codes, size_
   size_t i = 0;
   if constexpr (sizeof(typename E::code) == 1) {
     const ChunkTag d;
-    const auto clean = [&](Chunk c) HWY_ATTR {
+    const auto clean = [&](Chunk c) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       if constexpr (E::bits < 8) c = hn::And(c, hn::Set(d, (1u << E::bits) - 1));
       return c;
     };
@@ -38,7 +38,7 @@ HWY_NOINLINE void DecodeValues(const typename E::code* HWY_RESTRICT codes, size_
     const size_t rest = n - i;
     if (rest == 0) return;
     DecodeChunk<E>(df, clean(hn::LoadN(d, codes + i, rest)),
-                   [&](size_t j, hn::Vec<decltype(df)> v) HWY_ATTR {
+                   [&](size_t j, hn::Vec<decltype(df)> v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
                      if (j < rest) hn::StoreN(v, df, values + i + j, rest - j);
                    });
   } else {
@@ -58,12 +58,13 @@ HWY_INLINE void EncodeValuesAs(const float* HWY_RESTRICT values, size_t n,
   if constexpr (sizeof(typename E::code) == 1) {
     const ChunkTag d;
     for (; i + 16 <= n; i += 16) {
-      const auto load = [&](size_t j) HWY_ATTR { return hn::LoadU(df, values + i + j); };
+      const auto load = [&](size_t j)
+                            HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::LoadU(df, values + i + j); };
       hn::StoreU(EncodeChunk<E>(df, policy, load), d, codes + i);
     }
     const size_t rest = n - i;
     if (rest == 0) return;
-    const auto load = [&](size_t j) HWY_ATTR {
+    const auto load = [&](size_t j) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       return j < rest ? hn::LoadN(df, values + i + j, rest - j) : hn::Zero(df);
     };
     hn::StoreN(EncodeChunk<E>(df, policy, load), d, codes + i, rest);

@@ -14,6 +14,7 @@
 #define NIBBLE_KERNEL_QUANTIZE_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "nibble/format/codes.h"
 #include "nibble/kernel/dequantize-inl.h"
@@ -94,7 +95,7 @@ HWY_INLINE float KthSmallest(const BlockView& b, size_t k) {
     const uint32_t candidate = key | (1u << bit);
     size_t below = 0;
     const auto limit = hn::Set(du, candidate);
-    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t n) HWY_ATTR {
+    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t n) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       auto u = hn::BitCast(du, FiniteOrZero(df, v));
       if constexpr (kSigned) {
         const auto sign = hn::BitCast(du, hn::ShiftRight<31>(hn::BitCast(di, u)));
@@ -117,7 +118,7 @@ HWY_INLINE uint32_t LargestBits(const BlockView& b) {
   const hn::RebindToUnsigned<FloatTag> du;
   const auto mask = hn::Set(du, 0x7FFFFFFFu);
   auto most = hn::Zero(du);
-  ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t) HWY_ATTR {
+  ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     most = hn::Max(most, hn::And(hn::BitCast(du, v), mask));
   });
   return hn::ReduceMax(du, most);
@@ -136,7 +137,7 @@ HWY_NOINLINE detail::block_stats Statistics(const BlockView& b, const quantize_o
   s.amax = detail::float_of(largest);
   if (HWY_UNLIKELY(!s.finite)) {
     auto most = hn::Zero(du);
-    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t) HWY_ATTR {
+    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       most = hn::Max(most, hn::And(hn::BitCast(du, FiniteOrZero(df, v)), hn::Set(du, 0x7FFFFFFFu)));
     });
     s.amax = detail::float_of(hn::ReduceMax(du, most));
@@ -149,7 +150,7 @@ HWY_NOINLINE detail::block_stats Statistics(const BlockView& b, const quantize_o
     const auto first = FiniteOrZero(df, hn::Set(df, b.x[0]));
     auto low = first;
     auto high = first;
-    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t n) HWY_ATTR {
+    ForEachVector(df, b, [&](hn::Vec<FloatTag> v, size_t n) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       if (HWY_UNLIKELY(!s.finite)) v = FiniteOrZero(df, v);
       if (HWY_UNLIKELY(n < hn::Lanes(df))) v = hn::IfThenElse(hn::FirstN(df, n), v, first);
       low = hn::Min(low, v);
@@ -274,7 +275,7 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
   constexpr bool kHasShift = Kind::shift != shift_kind::none;
   constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
   constexpr size_t kChunkBytes = kByteCodes ? chunk_size : 2 * static_cast<size_t>(E::bits);
-  const auto put = [&](Chunk c, size_t count) HWY_ATTR {
+  const auto put = [&](Chunk c, size_t count) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     if (HWY_LIKELY(count == chunk_size)) {
       if constexpr (kByteCodes) {
         hn::StoreU(c, d, codes);
@@ -291,7 +292,7 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
     }
     codes += kChunkBytes;
   };
-  const auto load = [&](size_t i, size_t p, size_t count) HWY_ATTR {
+  const auto load = [&](size_t i, size_t p, size_t count) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     if (HWY_LIKELY(count == chunk_size)) return hn::LoadU(df, x + i + p);
     return p < count ? hn::LoadN(df, x + i + p, count - p) : hn::Zero(df);
   };
@@ -303,8 +304,9 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
       const size_t end = length < n - i ? i + length : n;
       for (; i < end; i += chunk_size) {
         const size_t count = HWY_MIN(n - i, chunk_size);
+        hwy::Prefetch(x + i + n);  // the next stretch, which is fitted after this loop
         put(LevelsToCodes<Kind>(df,
-                                [&](size_t p) HWY_ATTR {
+                                [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
                                   return ToLevel<Kind>(df, load(i, p, count), scale, inverse, shift,
                                                        divide, clean);
                                 }),
@@ -323,7 +325,7 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
         if (kHasShift) lane_shift[j] = shifts[(i + j) / length];
       }
       put(LevelsToCodes<Kind>(df,
-                              [&](size_t p) HWY_ATTR {
+                              [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
                                 return ToLevel<Kind>(df, load(i, p, count),
                                                      hn::Load(df, lane_scale + p),
                                                      hn::Load(df, lane_inverse + p),
@@ -358,10 +360,10 @@ HWY_NOINLINE float BlockError(const BlockView& b, const detail::code_params& p, 
         if (HWY_UNLIKELY(!clean)) v = FiniteOrZero(df, v);
         hn::Store(v, df, values + i);
       }
-      const auto codes = LevelsToCodes<Kind>(df, [&](size_t i) HWY_ATTR {
+      const auto codes = LevelsToCodes<Kind>(df, [&](size_t i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         return ToLevel<Kind>(df, hn::Load(df, values + i), scale, inverse, shift, p.divide, true);
       });
-      DecodeChunk<E>(df, codes, [&](size_t i, auto level) HWY_ATTR {
+      DecodeChunk<E>(df, codes, [&](size_t i, auto level) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         if (i >= count) return;
         const auto got = ValueOf<Kind::shift>(level, scale, shift);
         auto e = hn::Sub(hn::Load(df, values + i), Rounded(got));
@@ -424,7 +426,7 @@ HWY_NOINLINE void StoreElements(const float* HWY_RESTRICT v, size_t n, bool is_s
     constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
     for (size_t i = 0; i < n; i += chunk_size) {
       const size_t count = HWY_MIN(n - i, chunk_size);
-      const auto load = [&](size_t p) HWY_ATTR {
+      const auto load = [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         if (HWY_LIKELY(count == chunk_size)) return hn::LoadU(df, v + i + p);
         return p < count ? hn::LoadN(df, v + i + p, count - p) : hn::Zero(df);
       };
@@ -576,7 +578,7 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
       hn::Store(high, df, highs + b * N);
     }
   }
-  const auto larger = [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); };
+  const auto larger = [](auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::Max(a, b); };
   const auto amax_bits = ReduceMany(du, sizes, larger);
   if (HWY_UNLIKELY(!hn::AllTrue(du, hn::Lt(amax_bits, hn::Set(du, detail::f32_inf))))) return false;
   const auto amax = hn::BitCast(df, amax_bits);
@@ -584,7 +586,7 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
   const auto zero = hn::Zero(df);
   auto s = zero;
   if constexpr (kEnds) {
-    const auto smaller = [](auto a, auto b) HWY_ATTR { return hn::Min(a, b); };
+    const auto smaller = [](auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::Min(a, b); };
     auto least = hn::Add(ReduceMany(df, lows, smaller), zero);  // -0 becomes 0
     auto high = hn::Add(ReduceMany(df, highs, larger), zero);
     if constexpr (kRange) {
@@ -815,7 +817,7 @@ HWY_INLINE void PackRecords(const WireBuffers<F>& b, size_t count, const float* 
   for (size_t i = 0; i < count; ++i, record += F::block_bytes) {
     const uint8_t* codes = b.codes + i * F::block_values;
     std::memset(record, 0, F::block_bytes);
-    const auto pack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
+    const auto pack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR NIBBLE_INLINE_LAMBDA {
       PackSection<F, kSection, kCount, E>(
           b.scales[kSection] + i * kCount * sizeof(typename E::code), record);
     };
@@ -839,7 +841,7 @@ HWY_INLINE void TakeSearched(const Block* blocks, size_t count, WireBuffers<F>& 
   using W = WireScales<F>;
   for (size_t i = 0; i < count; ++i) {
     std::memcpy(b.codes + i * F::block_values, blocks[i].codes, F::block_values);
-    const auto take = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
+    const auto take = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR NIBBLE_INLINE_LAMBDA {
       for (size_t j = 0; j < kCount; ++j) {
         const auto c =
             static_cast<typename E::code>(detail::search_field<F>(blocks[i], kSection, j));
