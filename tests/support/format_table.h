@@ -54,11 +54,11 @@ const erased_format& format_named(std::string_view name);
 /// `offset` bytes into the allocation. Everything starts as `poison`.
 class quantized_parts {
  public:
-  static constexpr std::uint8_t poison = 0xA5;
+  static constexpr std::uint8_t default_poison = 0xA5;
 
   quantized_parts(const erased_format& f, std::size_t rows, std::size_t cols, std::size_t gap = 0,
-                  std::size_t offset = 0)
-      : sizes_(f.section_sizes(rows, cols)), gap_(gap), offset_(offset) {
+                  std::size_t offset = 0, std::uint8_t poison = default_poison)
+      : sizes_(f.section_sizes(rows, cols)), gap_(gap), offset_(offset), poison_(poison) {
     for (const section_size& s : sizes_) {
       bytes_.emplace_back(offset + s.rows * (s.row_bytes + gap) + 1, poison);
     }
@@ -98,7 +98,7 @@ class quantized_parts {
         const std::size_t past = at - offset_;
         const bool inside =
             at >= offset_ && past < sizes_[i].rows * stride && past % stride < sizes_[i].row_bytes;
-        if (!inside && b[at] != poison) return false;
+        if (!inside && b[at] != poison_) return false;
       }
     }
     return true;
@@ -108,6 +108,7 @@ class quantized_parts {
   std::vector<section_size> sizes_;
   std::size_t gap_;
   std::size_t offset_;
+  std::uint8_t poison_;
   std::vector<std::vector<std::uint8_t>> bytes_;
   std::vector<basic_section<std::uint8_t>> sections_;
   std::vector<basic_section<const std::uint8_t>> const_sections_;
