@@ -39,11 +39,14 @@ struct encode_policy {
   overflow over = overflow::saturate;
 };
 
-/// The same choice fixed at compile time: kernels fold the branches away.
-template <rounding Round = rounding::nearest_even, overflow Over = overflow::saturate>
+/// The same choice fixed at compile time: kernels fold the branches away. `numbers` promises that
+/// no value is NaN.
+template <rounding Round = rounding::nearest_even, overflow Over = overflow::saturate,
+          bool Numbers = false>
 struct static_policy {
   static constexpr rounding round = Round;
   static constexpr overflow over = Over;
+  static constexpr bool numbers = Numbers;
   constexpr operator encode_policy() const noexcept { return {Round, Over}; }  // NOLINT: implicit
 };
 

@@ -31,6 +31,8 @@
 namespace nibble::inline NIBBLE_ABI {
 namespace detail {
 
+inline constexpr std::array<std::uint8_t, chunk_size> no_lanes{};
+
 /// Piece number kSlot of codes kFirst .. kFirst + kCount of a section, at most 16.
 template <class Layout, std::size_t kSection, std::size_t kFirst, std::size_t kCount,
           std::size_t kSlot>
@@ -234,14 +236,22 @@ template <const auto& kMasks, size_t kDistance = 0>
 HWY_INLINE Chunk MoveAndMask(Chunk v) {
   if constexpr (kDistance == kMasks.size()) {
     return hn::Zero(ChunkTag());
+  } else if constexpr (kMasks[kDistance] == detail::no_lanes) {
+    return MoveAndMask<kMasks, kDistance + 1>(v);
   } else {
     constexpr const auto& kMask = kMasks[kDistance];
-    const auto rest = MoveAndMask<kMasks, kDistance + 1>(v);
-    if constexpr (kMask == std::array<uint8_t, 16>{}) {
-      return rest;
+    const auto mask = hn::LoadU(ChunkTag(), kMask.data());
+    const auto moved = MoveBits<static_cast<int>(kDistance) - 7>(v);
+    constexpr bool kLast = [] {
+      for (size_t i = kDistance + 1; i < kMasks.size(); ++i) {
+        if (kMasks[i] != detail::no_lanes) return false;
+      }
+      return true;
+    }();
+    if constexpr (kLast) {
+      return hn::And(moved, mask);
     } else {
-      const auto moved = MoveBits<static_cast<int>(kDistance) - 7>(v);
-      return hn::OrAnd(rest, moved, hn::LoadU(ChunkTag(), kMask.data()));
+      return hn::OrAnd(MoveAndMask<kMasks, kDistance + 1>(v), moved, mask);
     }
   }
 }
@@ -289,7 +299,7 @@ HWY_INLINE Chunk LoadSlot(const uint8_t* HWY_RESTRICT record, Chunk codes) {
 /// or repeat others.
 template <class Layout, size_t kSection, size_t kFirst, size_t kCount = chunk_size>
 HWY_INLINE Chunk LoadCodes(const uint8_t* HWY_RESTRICT record) {
-  Chunk codes = hn::Zero(ChunkTag());
+  Chunk codes = hn::Zero(ChunkTag());  // folds away
   codes = LoadSlot<Layout, kSection, kFirst, kCount, 0>(record, codes);
   codes = LoadSlot<Layout, kSection, kFirst, kCount, 1>(record, codes);
   codes = LoadSlot<Layout, kSection, kFirst, kCount, 2>(record, codes);
@@ -306,7 +316,12 @@ HWY_INLINE Chunk StoredBytes(Chunk codes) {
     if constexpr (!Map::b.identity) {
       v = hn::TableLookupBytesOr0(v, hn::LoadU(d, Map::b.lane[kRank].data()));
     }
-    return hn::Or(StoredBytes<Map, kRank + 1>(codes), MoveAndMask<Map::b.stored[kRank]>(v));
+    const auto bytes = MoveAndMask<Map::b.stored[kRank]>(v);
+    if constexpr (kRank + 1 == Map::b.ranks) {
+      return bytes;
+    } else {
+      return hn::Or(StoredBytes<Map, kRank + 1>(codes), bytes);
+    }
   }
 }
 

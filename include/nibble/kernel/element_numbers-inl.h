@@ -24,6 +24,16 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class DF>
 using VU32 = hn::Vec<hn::RebindToUnsigned<DF>>;
 
+/// Does the policy promise that no value is NaN?
+template <class Policy>
+constexpr bool AllNumbers() {
+  if constexpr (requires { Policy::numbers; }) {
+    return Policy::numbers;
+  } else {
+    return false;
+  }
+}
+
 // ---------------------------------------------------------------- rounding
 
 // k is the magnitude rounded to nearest even; rest = magnitude - k (in any unit) has its sign, and
@@ -97,7 +107,7 @@ HWY_INLINE VU32<DF> IntegerCodes(DF df, Policy policy, hn::Vec<DF> x) {
   const hn::RebindToSigned<DF> di;
   constexpr uint32_t kBias = static_cast<uint32_t>(E::bias);
   if constexpr (E::fraction_bits != 0) x = hn::Mul(x, hn::Set(df, 1.0f / E::unit));
-  x = hn::IfThenElseZero(hn::Eq(x, x), x);  // NaN
+  if constexpr (!AllNumbers<Policy>()) x = hn::IfThenElseZero(hn::Eq(x, x), x);
   x = hn::Min(hn::Max(x, hn::Set(df, float{E::low})), hn::Set(df, float{E::high}));
   if (policy.round == rounding::toward_zero || policy.round == rounding::nearest_away) {
     if (policy.round == rounding::nearest_away) {
@@ -150,13 +160,17 @@ HWY_INLINE VU32<DF> FinishMinifloat(DF /*df*/, Policy policy, VU32<DF> x_bits, V
       }
     }
     if constexpr (!E::is_signed) code = hn::IfThenZeroElse(hn::Ne(sign, hn::Zero(du)), code);
-    code = hn::IfThenElse(is_nan, hn::Set(du, E::nan_code), code);
+    if constexpr (!AllNumbers<Policy>()) {
+      code = hn::IfThenElse(is_nan, hn::Set(du, E::nan_code), code);
+    }
     if constexpr (E::kind == float_kind::fnuz) {
       code_sign = hn::IfThenZeroElse(hn::Eq(code, hn::Zero(du)), code_sign);
     }
   } else {
     code = hn::Min(code, hn::Set(du, E::max_code));
-    code_sign = hn::IfThenZeroElse(is_nan, code_sign);  // NaN: +max
+    if constexpr (!AllNumbers<Policy>()) {
+      code_sign = hn::IfThenZeroElse(is_nan, code_sign);  // NaN: +max
+    }
     if constexpr (!E::is_signed) {
       code = hn::IfThenZeroElse(hn::AndNot(is_nan, hn::Ne(sign, hn::Zero(du))), code);
     }

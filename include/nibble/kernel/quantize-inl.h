@@ -249,16 +249,78 @@ HWY_INLINE hn::Vec<DF> ToLevel(DF df, hn::Vec<DF> x, hn::Vec<DF> scale, hn::Vec<
   }
 }
 
-/// 16 codes of levels fn(first index) -> Vec.
-template <class Kind, class DF, class Fn>
+/// 16 codes of levels fn(first index) -> Vec. kNumbers: none of them is NaN.
+template <class Kind, bool kNumbers, class DF, class Fn>
 HWY_INLINE Chunk LevelsToCodes(DF df, Fn&& fn) {
   using E = typename Kind::E;
   if constexpr (Kind::codes == quantizer_rule::code::element) {
-    return EncodeChunk<E>(df, static_policy<Kind::round>(), fn);
+    return EncodeChunk<E>(df, static_policy<Kind::round, overflow::saturate, kNumbers>(), fn);
   } else {
     // The level is the code already, but for its fraction and what lies outside.
     using Code = detail::unsigned_base<E::bits>;
-    return EncodeChunk<Code>(df, static_policy<rounding::toward_zero>(), fn);
+    return EncodeChunk<Code>(
+        df, static_policy<rounding::toward_zero, overflow::saturate, kNumbers>(), fn);
+  }
+}
+
+/// Writes 16 codes, or the first `count` of them and padding, and steps on.
+template <class E, Packing kPacking>
+HWY_INLINE void PutCodes(Chunk c, size_t count, uint8_t* HWY_RESTRICT& codes) {
+  const ChunkTag d;
+  constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
+  if (HWY_LIKELY(count == chunk_size)) {
+    if constexpr (kByteCodes) {
+      hn::StoreU(c, d, codes);
+    } else {
+      StorePlanar<E::bits>(c, codes);
+    }
+  } else {
+    if constexpr (kByteCodes) {
+      hn::StoreN(c, d, codes, count);
+    } else {
+      const auto there = hn::FirstN(d, count);
+      StorePlanar<E::bits>(hn::IfThenElse(there, c, hn::Set(d, E::zero_code)), codes);
+    }
+  }
+  codes += kByteCodes ? chunk_size : 2 * static_cast<size_t>(E::bits);
+}
+
+/// x[at .. at + Lanes) of `count` values, others 0.
+template <class DF>
+HWY_INLINE hn::Vec<DF> LoadLevels(DF df, const float* HWY_RESTRICT x, size_t at, size_t count) {
+  if (HWY_LIKELY(count == chunk_size)) return hn::LoadU(df, x + at);
+  return at < count ? hn::LoadN(df, x + at, count - at) : hn::Zero(df);
+}
+
+/// EncodeRow for blocks that end with chunks. kPlain: all values are finite and nothing is divided.
+template <class Kind, Packing kPacking, bool kPlain>
+HWY_INLINE void EncodeWholeChunks(const float* HWY_RESTRICT x, size_t n, size_t length,
+                                  const float* HWY_RESTRICT scales,
+                                  const float* HWY_RESTRICT inverses,
+                                  const float* HWY_RESTRICT shifts, bool divide,
+                                  uint8_t* HWY_RESTRICT codes) {
+  const FloatTag df;
+  constexpr bool kHasShift = Kind::shift != shift_kind::none;
+  for (size_t i = 0; i < n;) {
+    const auto scale = hn::Set(df, *scales++);
+    const auto inverse = hn::Set(df, *inverses++);
+    const auto shift = kHasShift ? hn::Set(df, *shifts++) : hn::Zero(df);
+    const size_t end = length < n - i ? i + length : n;
+    const auto put = [&](size_t count) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      const auto level = [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        return ToLevel<Kind>(df, LoadLevels(df, x + i, p, count), scale, inverse, shift,
+                             !kPlain && divide, kPlain);
+      };
+      PutCodes<typename Kind::E, kPacking>(LevelsToCodes<Kind, kPlain>(df, level), count, codes);
+    };
+    for (; i + chunk_size <= end; i += chunk_size) {
+      hwy::Prefetch(x + i + n);  // the next stretch, which is fitted after this loop
+      put(chunk_size);
+    }
+    if (i < end) {
+      put(end - i);
+      i = end;
+    }
   }
 }
 
@@ -269,70 +331,34 @@ HWY_NOINLINE void EncodeRow(const float* HWY_RESTRICT x, size_t n, size_t length
                             const float* HWY_RESTRICT scales, const float* HWY_RESTRICT inverses,
                             const float* HWY_RESTRICT shifts, bool divide, bool clean,
                             uint8_t* HWY_RESTRICT codes) {
-  using E = typename Kind::E;
-  const FloatTag df;
-  const ChunkTag d;
-  constexpr bool kHasShift = Kind::shift != shift_kind::none;
-  constexpr bool kByteCodes = E::bits == 8 || kPacking == Packing::kBytes;
-  constexpr size_t kChunkBytes = kByteCodes ? chunk_size : 2 * static_cast<size_t>(E::bits);
-  const auto put = [&](Chunk c, size_t count) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    if (HWY_LIKELY(count == chunk_size)) {
-      if constexpr (kByteCodes) {
-        hn::StoreU(c, d, codes);
-      } else {
-        StorePlanar<E::bits>(c, codes);
-      }
-    } else {
-      if constexpr (kByteCodes) {
-        hn::StoreN(c, d, codes, count);
-      } else {
-        const auto there = hn::FirstN(d, count);
-        StorePlanar<E::bits>(hn::IfThenElse(there, c, hn::Set(d, E::zero_code)), codes);
-      }
-    }
-    codes += kChunkBytes;
-  };
-  const auto load = [&](size_t i, size_t p, size_t count) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    if (HWY_LIKELY(count == chunk_size)) return hn::LoadU(df, x + i + p);
-    return p < count ? hn::LoadN(df, x + i + p, count - p) : hn::Zero(df);
-  };
   if (HWY_LIKELY(length % chunk_size == 0 || n <= length)) {
-    for (size_t i = 0; i < n;) {
-      const auto scale = hn::Set(df, *scales++);
-      const auto inverse = hn::Set(df, *inverses++);
-      const auto shift = kHasShift ? hn::Set(df, *shifts++) : hn::Zero(df);
-      const size_t end = length < n - i ? i + length : n;
-      for (; i < end; i += chunk_size) {
-        const size_t count = HWY_MIN(n - i, chunk_size);
-        hwy::Prefetch(x + i + n);  // the next stretch, which is fitted after this loop
-        put(LevelsToCodes<Kind>(df,
-                                [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-                                  return ToLevel<Kind>(df, load(i, p, count), scale, inverse, shift,
-                                                       divide, clean);
-                                }),
-            count);
-      }
+    if (HWY_LIKELY(clean && !divide)) {
+      EncodeWholeChunks<Kind, kPacking, true>(x, n, length, scales, inverses, shifts, false, codes);
+    } else {
+      EncodeWholeChunks<Kind, kPacking, false>(x, n, length, scales, inverses, shifts, divide,
+                                               codes);
     }
-  } else {
-    HWY_ALIGN float lane_scale[chunk_size] = {};
-    HWY_ALIGN float lane_inverse[chunk_size] = {};
-    HWY_ALIGN float lane_shift[chunk_size] = {};
-    for (size_t i = 0; i < n; i += chunk_size) {
-      const size_t count = HWY_MIN(n - i, chunk_size);
-      for (size_t j = 0; j < count; ++j) {
-        lane_scale[j] = scales[(i + j) / length];
-        lane_inverse[j] = inverses[(i + j) / length];
-        if (kHasShift) lane_shift[j] = shifts[(i + j) / length];
-      }
-      put(LevelsToCodes<Kind>(df,
-                              [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-                                return ToLevel<Kind>(df, load(i, p, count),
-                                                     hn::Load(df, lane_scale + p),
-                                                     hn::Load(df, lane_inverse + p),
-                                                     hn::Load(df, lane_shift + p), divide, clean);
-                              }),
-          count);
+    return;
+  }
+  // Blocks end inside chunks: every lane has a scale of its own.
+  const FloatTag df;
+  HWY_ALIGN float lane_scale[chunk_size] = {};
+  HWY_ALIGN float lane_inverse[chunk_size] = {};
+  HWY_ALIGN float lane_shift[chunk_size] = {};
+  for (size_t i = 0; i < n; i += chunk_size) {
+    const size_t count = HWY_MIN(n - i, chunk_size);
+    for (size_t j = 0; j < count; ++j) {
+      const size_t b = (i + j) / length;
+      lane_scale[j] = scales[b];
+      lane_inverse[j] = inverses[b];
+      if (Kind::shift != shift_kind::none) lane_shift[j] = shifts[b];
     }
+    const auto level = [&](size_t p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      return ToLevel<Kind>(df, LoadLevels(df, x + i, p, count), hn::Load(df, lane_scale + p),
+                           hn::Load(df, lane_inverse + p), hn::Load(df, lane_shift + p), divide,
+                           false);
+    };
+    PutCodes<typename Kind::E, kPacking>(LevelsToCodes<Kind, false>(df, level), count, codes);
   }
 }
 
@@ -360,7 +386,7 @@ HWY_NOINLINE float BlockError(const BlockView& b, const detail::code_params& p, 
         if (HWY_UNLIKELY(!clean)) v = FiniteOrZero(df, v);
         hn::Store(v, df, values + i);
       }
-      const auto codes = LevelsToCodes<Kind>(df, [&](size_t i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      const auto codes = LevelsToCodes<Kind, true>(df, [&](size_t i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         return ToLevel<Kind>(df, hn::Load(df, values + i), scale, inverse, shift, p.divide, true);
       });
       DecodeChunk<E>(df, codes, [&](size_t i, auto level) HWY_ATTR NIBBLE_INLINE_LAMBDA {
@@ -632,7 +658,8 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
 }
 
 /// 1 / s, 0 where that is not finite.
-HWY_NOINLINE void Inverses(const float* HWY_RESTRICT s, size_t n, float* HWY_RESTRICT inverse) {
+inline HWY_NOINLINE void Inverses(const float* HWY_RESTRICT s, size_t n,
+                                  float* HWY_RESTRICT inverse) {
   const FloatTag df;
   for (size_t i = 0; i < n; i += hn::Lanes(df)) {  // rows are padded
     hn::StoreU(InverseOrZero(df, hn::LoadU(df, s + i)), df, inverse + i);
