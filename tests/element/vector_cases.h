@@ -62,7 +62,7 @@ void check_decode_on_all_targets() {
     nibble::decode_values<E>(codes, got);
     for (std::size_t i = 0; i < got.size(); ++i) {
       if (std::memcmp(&got[i], &want[i], 4) == 0) continue;  // NaN too, bit for bit
-      FAIL("code " << codes[i] << ": " << show(got[i]) << ", scalar " << show(want[i]));
+      FAIL("code " << +codes[i] << ": " << show(got[i]) << ", scalar " << show(want[i]));
     }
   });
 }
@@ -84,7 +84,7 @@ void check_encode_on_all_targets() {
       if (got == want) return;
       for (std::size_t i = 0; i < got.size(); ++i) {
         if (got[i] == want[i]) continue;
-        FAIL(show(inputs[i]) << ": code " << got[i] << ", scalar " << want[i]);
+        FAIL(show(inputs[i]) << ": code " << +got[i] << ", scalar " << +want[i]);
       }
     });
   }
