@@ -70,6 +70,10 @@ missing_packages() {
   have_compiler || printf ' g++'
   have_cmake || printf ' cmake'
   have_build_tool || printf ' ninja-build'
+  # Of the tool nibble_compare: command line, JSON, text.
+  have_package CLI11 '[2-9]' || printf ' libcli11-dev'
+  have_package nlohmann_json '3\.1' || printf ' nlohmann-json3-dev'
+  have_package fmt '([7-9]|1[0-9])' || printf ' libfmt-dev'
   [ "$command" = demo ] && return 0
   have pkg-config || printf ' pkgconf'
   have_package Catch2 '[23]' || printf ' catch2'
