@@ -20,6 +20,7 @@
 
 #include <array>
 #include <cstring>
+#include <utility>
 
 #include "hwy/highway.h"
 #include "nibble/format/bits.h"
@@ -112,6 +113,7 @@ struct chunk_map {
   struct back {
     std::array<std::array<std::uint8_t, chunk_size>, 8> lane{};  // lane of each byte, 0x80 for none
     std::array<std::array<std::array<std::uint8_t, chunk_size>, distances>, 8> stored{};
+    std::array<std::array<std::uint8_t, chunk_size>, 8> power3{};  // weight of a base-3 digit
     std::size_t ranks = 0;
     bool identity = true;
   };
@@ -121,13 +123,18 @@ struct chunk_map {
     for (auto& lanes : r.lane) lanes.fill(0x80);
     for (std::size_t i = 0; i < kCount; ++i) {
       const bit_piece p = t.piece[i];
-      if (p.width == 0 || p.base3) continue;
+      if (p.width == 0) continue;
       const std::size_t byte = t.index[i];
       const std::size_t rank = filled[byte]++;
       r.ranks = rank + 1 > r.ranks ? rank + 1 : r.ranks;
       r.lane[rank][byte] = static_cast<std::uint8_t>(i);
-      r.stored[rank][static_cast<std::size_t>(p.shift - p.to + 7)][byte] =
-          static_cast<std::uint8_t>(((1u << p.width) - 1) << p.shift);
+      if (p.base3) {
+        constexpr std::array<std::uint8_t, 5> weight{81, 27, 9, 3, 1};
+        r.power3[rank][byte] = weight[p.shift];
+      } else {
+        r.stored[rank][static_cast<std::size_t>(p.shift - p.to + 7)][byte] =
+            static_cast<std::uint8_t>(((1u << p.width) - 1) << p.shift);
+      }
       if (rank != 0 || byte != i) r.identity = false;
     }
     return r;
@@ -150,6 +157,53 @@ struct chunk_map {
     }
     return true;
   }
+};
+
+/// Which pieces of all chunks of a section share bytes. Piece s of chunk c is number
+/// c * max_pieces + s.
+template <class Layout, std::size_t kSection, std::size_t kCount>
+struct section_map {
+  static constexpr std::size_t chunks = (kCount + chunk_size - 1) / chunk_size;
+  static constexpr std::size_t size = chunks * max_pieces;
+  struct span {
+    std::size_t first = Layout::block_bytes;  // bytes touched: first .. last
+    std::size_t last = 0;
+    std::size_t bits = 0;
+    bool used = false;
+    bool base3 = false;
+    std::size_t leader = 0;  // the first span of the same bytes
+    bool whole = false;      // spans of these bytes leave no bit of them to others
+  };
+  static constexpr std::array<span, size> spans = [] {
+    std::array<span, size> r{};
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bit_field f = Layout::locate(kSection, i);
+      for (std::size_t s = 0; s < max_pieces; ++s) {
+        const bit_piece p = f.pieces[s];
+        if (p.width == 0) continue;
+        span& v = r[i / chunk_size * max_pieces + s];
+        v.used = true;
+        v.base3 = p.base3;
+        v.bits += p.width;
+        v.first = p.byte < v.first ? p.byte : v.first;
+        v.last = p.byte > v.last ? p.byte : v.last;
+      }
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      const auto same = [&](std::size_t j) {
+        return r[j].used && r[j].first == r[i].first && r[j].last == r[i].last;
+      };
+      r[i].leader = i;
+      std::size_t bits = 0;
+      for (std::size_t j = size; j-- > 0;) {
+        if (!same(j)) continue;
+        r[i].leader = j;
+        bits += r[j].bits;
+      }
+      r[i].whole = r[i].base3 || bits == 8 * (r[i].last - r[i].first + 1);
+    }
+    return r;
+  }();
 };
 
 }  // namespace detail
@@ -306,11 +360,40 @@ HWY_INLINE Chunk LoadCodes(const uint8_t* HWY_RESTRICT record) {
   return codes;
 }
 
+/// Base-3 digits times their weights: at most 242 when all five of a byte are added up.
+HWY_INLINE Chunk WeighDigits(Chunk digits, Chunk weights) {
+  const ChunkTag d;
+  const auto one = hn::IfThenElseZero(hn::TestBit(digits, hn::Set(d, uint8_t{1})), weights);
+  const auto two =
+      hn::IfThenElseZero(hn::TestBit(digits, hn::Set(d, uint8_t{2})), hn::Add(weights, weights));
+  return hn::Add(one, two);
+}
+
+/// (256 n + 242) / 243 for n <= 242, which is n + (13 n + 242) / 243.
+HWY_INLINE Chunk Base3Bytes(Chunk n) {
+  const ChunkTag d;
+  const hn::FixedTag<uint16_t, 8> du16;
+  const auto carry = [&](hn::Vec<hn::FixedTag<uint16_t, 8>> v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    const auto x = hn::Add(hn::Mul(v, hn::Set(du16, uint16_t{13})), hn::Set(du16, uint16_t{242}));
+    return hn::MulHigh(x, hn::Set(du16, uint16_t{270}));  // x / 243 for x < 4000
+  };
+  const auto low = carry(hn::PromoteLowerTo(du16, n));
+  const auto high = carry(hn::PromoteUpperTo(du16, n));
+  return hn::Add(n, hn::OrderedDemote2To(d, low, high));
+}
+
 template <class Map, size_t kRank = 0>
 HWY_INLINE Chunk StoredBytes(Chunk codes) {
   const ChunkTag d;
   if constexpr (kRank >= Map::b.ranks) {
     return hn::Zero(d);
+  } else if constexpr (Map::t.base3) {
+    Chunk v = codes;
+    if constexpr (!Map::b.identity) {
+      v = hn::TableLookupBytesOr0(v, hn::LoadU(d, Map::b.lane[kRank].data()));
+    }
+    v = WeighDigits(v, hn::LoadU(d, Map::b.power3[kRank].data()));
+    return hn::Add(StoredBytes<Map, kRank + 1>(codes), v);
   } else {
     Chunk v = codes;
     if constexpr (!Map::b.identity) {
@@ -342,6 +425,7 @@ HWY_INLINE Chunk StoredSlot(Chunk codes) {
   }
 }
 
+/// Ors one piece of 16 codes into a record whose bits there are zero.
 template <class Layout, size_t kSection, size_t kFirst, size_t kCount, size_t kSlot>
 HWY_INLINE void StoreSlot(Chunk codes, uint8_t* HWY_RESTRICT record) {
   using Map = detail::chunk_map<Layout, kSection, kFirst, kCount, kSlot>;
@@ -352,13 +436,58 @@ HWY_INLINE void StoreSlot(Chunk codes, uint8_t* HWY_RESTRICT record) {
   }
 }
 
-/// Ors codes kFirst .. kFirst + kCount of a section into the record, whose bits there are zero.
-/// Base-3 digits are left to their owner.
-template <class Layout, size_t kSection, size_t kFirst, size_t kCount = chunk_size>
-HWY_INLINE void StoreCodes(Chunk codes, uint8_t* HWY_RESTRICT record) {
-  StoreSlot<Layout, kSection, kFirst, kCount, 0>(codes, record);
-  StoreSlot<Layout, kSection, kFirst, kCount, 1>(codes, record);
-  StoreSlot<Layout, kSection, kFirst, kCount, 2>(codes, record);
+// All codes of a section at a time: the pieces that share bytes are joined in a register and stored
+// once. (Adding to memory chunk by chunk reads bytes just written in other portions, which stalls.)
+
+template <class Layout, size_t kSection, size_t kCount, size_t kPair>
+using PairMap = detail::chunk_map<Layout, kSection, kPair / max_pieces * chunk_size,
+                                  HWY_MIN(kCount - kPair / max_pieces * chunk_size, chunk_size),
+                                  kPair % max_pieces>;
+
+/// The bytes of pair kLead, from all pairs from kPair on that touch the same.
+template <class Layout, size_t kSection, size_t kCount, size_t kLead, size_t kPair>
+HWY_INLINE Chunk JoinedBytes(const uint8_t* HWY_RESTRICT codes) {
+  using Section = detail::section_map<Layout, kSection, kCount>;
+  if constexpr (kPair >= Section::size) {
+    return hn::Zero(ChunkTag());
+  } else if constexpr (!Section::spans[kPair].used || Section::spans[kPair].leader != kLead) {
+    return JoinedBytes<Layout, kSection, kCount, kLead, kPair + 1>(codes);
+  } else {
+    using Map = PairMap<Layout, kSection, kCount, kPair>;
+    const auto chunk = hn::LoadU(ChunkTag(), codes + kPair / max_pieces * chunk_size);
+    constexpr size_t kSkip = Section::spans[kPair].first - Map::t.base;
+    const auto bytes = hn::ShiftRightBytes<kSkip>(ChunkTag(), StoredSlot<Map>(chunk));
+    const auto rest = JoinedBytes<Layout, kSection, kCount, kLead, kPair + 1>(codes);
+    return Map::t.base3 ? hn::Add(bytes, rest) : hn::Or(bytes, rest);
+  }
+}
+
+template <class Layout, size_t kSection, size_t kCount, size_t kPair>
+HWY_INLINE void StorePair(const uint8_t* HWY_RESTRICT codes, uint8_t* HWY_RESTRICT record) {
+  constexpr auto kSpan = detail::section_map<Layout, kSection, kCount>::spans[kPair];
+  if constexpr (kSpan.used && !kSpan.whole) {
+    constexpr size_t kFirst = kPair / max_pieces * chunk_size;
+    StoreSlot<Layout, kSection, kFirst, HWY_MIN(kCount - kFirst, chunk_size), kPair % max_pieces>(
+        hn::LoadU(ChunkTag(), codes + kFirst), record);
+  } else if constexpr (kSpan.used && kSpan.leader == kPair) {
+    auto bytes = JoinedBytes<Layout, kSection, kCount, kPair, kPair>(codes);
+    if constexpr (kSpan.base3) bytes = Base3Bytes(bytes);
+    StoreBytes<kSpan.last - kSpan.first + 1>(bytes, record + kSpan.first);
+  }
+}
+
+template <class Layout, size_t kSection, size_t kCount, size_t... kPair>
+HWY_INLINE void StorePairs(const uint8_t* HWY_RESTRICT codes, uint8_t* HWY_RESTRICT record,
+                           std::index_sequence<kPair...>) {
+  (StorePair<Layout, kSection, kCount, kPair>(codes, record), ...);
+}
+
+/// Stores all kCount codes of a section, one per byte at `codes` (readable up to a multiple of 16).
+/// Bytes that the section shares with others must be zero.
+template <class Layout, size_t kSection, size_t kCount>
+HWY_INLINE void StoreSection(const uint8_t* HWY_RESTRICT codes, uint8_t* HWY_RESTRICT record) {
+  using Section = detail::section_map<Layout, kSection, kCount>;
+  StorePairs<Layout, kSection, kCount>(codes, record, std::make_index_sequence<Section::size>());
 }
 
 /// 16 codes of kBits bits in nibble's own order.

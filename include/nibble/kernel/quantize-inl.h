@@ -805,17 +805,14 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
 
 // --- wire records ----------------------------------------------------------
 
-/// Packs the sections of one record; arrays hold one code per byte or wider.
-template <class F, size_t kSection, size_t kCount, class Element, size_t kFirst = 0>
+/// Packs one section of a record from an array that holds one code per byte, or a wider one.
+template <class F, size_t kSection, size_t kCount, class Element>
 HWY_INLINE void PackSection(const uint8_t* HWY_RESTRICT codes, uint8_t* HWY_RESTRICT record) {
   if constexpr (kCount == 1) {
     std::memcpy(record + F::layout::locate(kSection, 0).pieces[0].byte, codes,
                 sizeof(typename Element::code));
-  } else if constexpr (kFirst < kCount) {
-    constexpr size_t kNow = kCount - kFirst < chunk_size ? kCount - kFirst : chunk_size;
-    StoreCodes<typename F::layout, kSection, kFirst, kNow>(hn::LoadU(ChunkTag(), codes + kFirst),
-                                                           record);
-    PackSection<F, kSection, kCount, Element, kFirst + chunk_size>(codes, record);
+  } else {
+    StoreSection<typename F::layout, kSection, kCount>(codes, record);
   }
 }
 
@@ -844,6 +841,7 @@ HWY_INLINE void PackRecords(const WireBuffers<F>& b, size_t count, const float* 
   for (size_t i = 0; i < count; ++i, record += F::block_bytes) {
     const uint8_t* codes = b.codes + i * F::block_values;
     std::memset(record, 0, F::block_bytes);
+    PackSection<F, 0, F::block_values, typename M::element>(codes, record);
     const auto pack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR NIBBLE_INLINE_LAMBDA {
       PackSection<F, kSection, kCount, E>(
           b.scales[kSection] + i * kCount * sizeof(typename E::code), record);
@@ -851,10 +849,6 @@ HWY_INLINE void PackRecords(const WireBuffers<F>& b, size_t count, const float* 
     ForEachScalePart<typename M::scale_format, 1, W::kBlocks>(pack);
     ForEachScalePart<typename M::shift_format, 1 + num_sections<typename M::scale_format>,
                      W::kBlocks>(pack);
-    PackSection<F, 0, F::block_values, typename M::element>(codes, record);
-    if constexpr (F::layout::locate(0, 0).pieces[0].base3) {
-      detail::store_base3<F>(record, [&](size_t j) { return uint32_t{codes[j]}; });
-    }
     if constexpr (requires { F::layout::finish(record, codes, computed); }) {
       F::layout::finish(record, codes, computed + i * W::kBlocks);
     }
