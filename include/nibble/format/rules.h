@@ -169,8 +169,10 @@ constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rul
       return f;
     }
     f.scale = stats.extreme / rule.divisor;
-  } else if (rule.how == fit::mean_abs && asked == scale_rule::standard) {
-    f.scale = stats.mean_abs;
+  } else if (rule.how == fit::mean_abs &&
+             (asked == scale_rule::standard || asked == scale_rule::mse ||
+              asked == scale_rule::weighted)) {
+    f.scale = stats.mean_abs;  // searches start at the standard
   } else {
     f.scale = stats.amax / largest_magnitude<E>();
     if (rule.how == fit::absmax) f.scale = stats.amax / rule.divisor;
