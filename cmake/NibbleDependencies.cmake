@@ -51,7 +51,7 @@ endmacro()
 macro(nibble_need_highway)
   nibble_dependency(hwy
     TARGETS hwy::hwy hwy
-    FIND 1.2 CONFIG
+    FIND 1.2 CONFIG GLOBAL
     URL https://github.com/google/highway/archive/refs/tags/1.2.0.tar.gz
     SHA256 7e0be78b8318e8bdbf6fa545d2ecb4c90f947df03f7aadc42c1967f019e63343
     SET HWY_ENABLE_CONTRIB=OFF HWY_ENABLE_EXAMPLES=OFF HWY_ENABLE_TESTS=OFF HWY_ENABLE_INSTALL=OFF)

@@ -67,6 +67,10 @@ if(NIBBLE_COMPILED_LIBRARY)
       target_sources(nibble_compiled PRIVATE "${source}")
     endif()
   endforeach()
+  if(NOT PROJECT_IS_TOP_LEVEL AND NOT NIBBLE_INSTALL)
+    # Built when something links it. FetchContent has no EXCLUDE_FROM_ALL before CMake 3.28.
+    set_target_properties(nibble_compiled PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
   set_target_properties(nibble_compiled PROPERTIES
     EXPORT_NAME compiled
     OUTPUT_NAME nibble
