@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // libnibble: targets, and the bulk operations of every element type.
+#define NIBBLE_BUILDING_BASE
 #include <tuple>
 
 #include "nibble/elements.h"

@@ -30,7 +30,9 @@ bool force_target(const char* name) noexcept;
 
 #include "nibble/dispatch.h"
 
-#if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_TARGET_KERNELS_)
+// Plain functions: in compiled mode only the base of libnibble defines them.
+#if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_TARGET_KERNELS_) && \
+    (!defined(NIBBLE_BUILDING) || defined(NIBBLE_BUILDING_BASE))
 #define NIBBLE_TARGET_KERNELS_
 namespace nibble::inline NIBBLE_ABI {
 namespace detail {
