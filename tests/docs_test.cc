@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// The documentation says what is there: the tables of docs/formats.md list the catalogue, README.md
+// shows the text of the example, and links between the pages lead somewhere.
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "nibble/formats.h"
+#include "support/catch.h"
+
+namespace {
+
+std::filesystem::path in_source(const std::string& name) {
+  return std::filesystem::path(NIBBLE_SOURCE_DIR) / name;
+}
+
+std::string read(const std::filesystem::path& path) {
+  std::ifstream file(path, std::ios::binary);
+  REQUIRE(file.good());
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+std::string between(const std::string& text, const std::string& begin, const std::string& end) {
+  const std::size_t from = text.find(begin);
+  REQUIRE(from != std::string::npos);
+  const std::size_t to = text.find(end, from + begin.size());
+  REQUIRE(to != std::string::npos);
+  return text.substr(from + begin.size(), to - from - begin.size());
+}
+
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    lines.push_back(text.substr(at, end - at));
+    at = end + 1;
+  }
+  return lines;
+}
+
+/// Rows "| `name` | bits | ..." of the catalogue: bits by name.
+std::map<std::string, std::string, std::less<>> catalogue_table() {
+  std::map<std::string, std::string, std::less<>> table;
+  const std::string text =
+      between(read(in_source("docs/formats.md")), "<!-- catalogue", "<!-- end of catalogue -->");
+  for (const std::string& line : lines_of(text)) {
+    if (line.rfind("| `", 0) != 0) continue;
+    const std::string name = between(line, "| `", "` |");
+    INFO("listed twice: " << name);
+    CHECK(table.emplace(name, between(line, "` | ", " |")).second);
+  }
+  return table;
+}
+
+std::string bits_text(double bits) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.4f", bits);
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("docs/formats.md lists every format of the catalogue with its bits per weight") {
+  auto table = catalogue_table();
+  nibble::for_each_format([&]<class F>() {
+    INFO(F::name);
+    const auto row = table.find(F::name);
+    REQUIRE(row != table.end());
+    CHECK(row->second == bits_text(nibble::bits_per_weight<F>(4096, 4096)));
+    table.erase(row);
+  });
+  for (const auto& row : table) FAIL_CHECK("not in the catalogue: " << row.first);
+}
+
+TEST_CASE("README.md names only formats of the catalogue in its table") {
+  const std::string text =
+      between(read(in_source("README.md")), "<!-- formats -->", "<!-- end of formats -->");
+  std::size_t count = 0;
+  for (const std::string& line : lines_of(text)) {
+    if (line.rfind("| `", 0) != 0) continue;
+    ++count;
+    const std::string name = between(line, "| `", "` |");
+    INFO(name);
+    CHECK(nibble::visit_format(name, []<class>() {}));
+  }
+  CHECK(count >= 20);
+}
+
+TEST_CASE("README.md shows the text of examples/quickstart.cc") {
+  const std::string shown = between(read(in_source("README.md")), "```cpp\n", "```");
+  const std::string example = read(in_source("examples/quickstart.cc"));
+  // Pieces of the example in their order; "// ..." stands for what is left out.
+  std::size_t at = 0;
+  std::string piece;
+  const auto find_piece = [&] {
+    INFO(piece);
+    const std::size_t found = example.find(piece, at);
+    REQUIRE(found != std::string::npos);
+    at = found + piece.size();
+    piece.clear();
+  };
+  for (const std::string& line : lines_of(shown)) {
+    if (line.find("// ...") != std::string::npos) {
+      find_piece();
+    } else {
+      piece += line + '\n';
+    }
+  }
+  find_piece();
+}
+
+TEST_CASE("links from page to page lead to files and headings that exist") {
+  std::vector<std::filesystem::path> pages{in_source("README.md")};
+  for (const auto& entry : std::filesystem::directory_iterator(in_source("docs"))) {
+    if (entry.path().extension() == ".md") pages.push_back(entry.path());
+  }
+  for (const auto& page : pages) {
+    const std::string text = read(page);
+    for (std::size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at + 1)) {
+      const std::size_t end = text.find(')', at);
+      const std::string link = text.substr(at + 2, end - at - 2);
+      if (link.find("://") != std::string::npos || end == std::string::npos) continue;
+      INFO(page.filename().string() << " links to " << link);
+      const std::size_t hash = std::min(link.find('#'), link.size());
+      const auto target = hash == 0 ? page : page.parent_path() / link.substr(0, hash);
+      REQUIRE(std::filesystem::exists(target));
+      if (hash == link.size()) continue;
+      // A heading's anchor: lower case, blanks to hyphens, of the rest letters and digits only.
+      bool found = false;
+      for (const std::string& line : lines_of(read(target))) {
+        if (line.rfind('#', 0) != 0) continue;
+        std::string anchor;
+        for (const char c : line.substr(line.find(' ') + 1)) {
+          if (c >= 'A' && c <= 'Z') anchor += static_cast<char>(c - 'A' + 'a');
+          if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' || c == '-') anchor += c;
+          if (c == ' ') anchor += '-';
+        }
+        found = found || anchor == link.substr(hash + 1);
+      }
+      CHECK(found);
+    }
+  }
+}
