@@ -35,7 +35,7 @@ struct error_metrics {
         dot += u * v;
         noise += e * e;
         abs_error += e;
-        if (!(e <= max_error)) max_error = e;  // also when e is NaN
+        max_error = larger(max_error, e);
       }
     }
     count += x.size();
@@ -48,7 +48,7 @@ struct error_metrics {
     abs_error += other.abs_error;
     energy += other.energy;
     dot += other.dot;
-    if (!(other.max_error <= max_error)) max_error = other.max_error;
+    max_error = larger(max_error, other.max_error);
     count += other.count;
   }
 
@@ -72,6 +72,10 @@ struct error_metrics {
     if (signal == 0 || energy == 0) return signal == energy ? 1 : 0;
     return dot / (std::sqrt(signal) * std::sqrt(energy));
   }
+
+ private:
+  /// NaN if either is.
+  static double larger(double a, double b) noexcept { return a >= b || a != a ? a : b; }
 };
 
 /// All figures of one pair of matrices.
