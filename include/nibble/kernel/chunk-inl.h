@@ -206,6 +206,11 @@ struct section_map {
   }();
 };
 
+/// Masks of one round. An object of its own: clang before 18 takes no reference to a member as a
+/// template argument.
+template <class Map, std::size_t kRank>
+inline constexpr auto stored_masks = Map::b.stored[kRank];
+
 }  // namespace detail
 }  // namespace nibble::inline NIBBLE_ABI
 #endif  // NIBBLE_KERNEL_CHUNK_TABLES_
@@ -399,7 +404,7 @@ HWY_INLINE Chunk StoredBytes(Chunk codes) {
     if constexpr (!Map::b.identity) {
       v = hn::TableLookupBytesOr0(v, hn::LoadU(d, Map::b.lane[kRank].data()));
     }
-    const auto bytes = MoveAndMask<Map::b.stored[kRank]>(v);
+    const auto bytes = MoveAndMask<detail::stored_masks<Map, kRank>>(v);
     if constexpr (kRank + 1 == Map::b.ranks) {
       return bytes;
     } else {
