@@ -361,10 +361,8 @@ struct tq2_0 : wire<block<ternary, 256, scale<f16>>, detail::tq2_0_layout> {
 struct mxfp4 : wire<block<fp4_e2m1_x2, 32, scale<e8m0_half>>, detail::mxfp4_layout> {
   static constexpr std::string_view name = "mxfp4_gguf";
   static constexpr int type_id = 39;
-  static constexpr quantizer_rule rule{.how = detail::fit::power_of_two,
-                                       .codes = detail::code::scaled_midpoints,
-                                       .divisor = 3,
-                                       .raw_scale = true};
+  static constexpr quantizer_rule rule{
+      .how = detail::fit::power_of_two, .divisor = 3, .raw_scale = true};
 };
 struct nvfp4 : wire<block<fp4_e2m1_x2, 16, scale<ue4m3_ggml>>, detail::nvfp4_layout> {
   static constexpr std::string_view name = "nvfp4_gguf";

@@ -586,6 +586,7 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
   HWY_ALIGN float lows[kEnds ? kRoom : 1];
   HWY_ALIGN float highs[kEnds ? kRoom : 1];
   const auto mask = hn::Set(du, 0x7FFFFFFFu);
+  auto all_most = hn::Zero(du);
   for (size_t b = 0; b < N; ++b, x += length) {
     auto most = hn::Zero(du);
     auto least = hn::LoadU(df, x);
@@ -598,14 +599,18 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
         high = hn::Max(high, v);
       }
     }
-    hn::Store(most, du, sizes + b * N);
+    if constexpr (kRange) {
+      all_most = hn::Max(all_most, most);  // only whether all are finite
+    } else {
+      hn::Store(most, du, sizes + b * N);
+    }
     if constexpr (kEnds) {
       hn::Store(least, df, lows + b * N);
       hn::Store(high, df, highs + b * N);
     }
   }
   const auto larger = [](auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::Max(a, b); };
-  const auto amax_bits = ReduceMany(du, sizes, larger);
+  const auto amax_bits = kRange ? all_most : ReduceMany(du, sizes, larger);
   if (HWY_UNLIKELY(!hn::AllTrue(du, hn::Lt(amax_bits, hn::Set(du, detail::f32_inf))))) return false;
   const auto amax = hn::BitCast(df, amax_bits);
   const auto divisor = hn::Set(df, rule.divisor);
@@ -726,19 +731,25 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
   if constexpr (kShift == shift_kind::center) {
     static_assert(F::shift_shape == whole_tensor, "nibble: a centre is one per tensor");
     double sum = 0;
-    float* centred = scratch.Take(x.rows * x.cols);
-    for (size_t i = 0; i < x.rows * x.cols; ++i) {
-      const float v = x.x[i];
-      sum += detail::is_finite(v) ? static_cast<double>(v) : 0.0;
+    for (size_t r = 0; r < x.rows; ++r) {
+      for (size_t c = 0; c < x.cols; ++c) {
+        const float v = x.x[r * x.stride + c];
+        sum += detail::is_finite(v) ? static_cast<double>(v) : 0.0;
+      }
     }
     HWY_ALIGN float mean[chunk_size] = {
         static_cast<float>(sum / static_cast<double>(x.rows * x.cols))};
     StoreAndRead<Z, kPacking>(mean, 1, 1, false, false, s + 1 + num_sections<S>, scratch, report);
-    for (size_t i = 0; i < x.rows * x.cols; ++i) {
-      centred[i] = detail::is_finite(x.x[i]) ? x.x[i] - mean[0] : x.x[i];
+    float* centred = scratch.Take(x.rows * x.cols);
+    for (size_t r = 0; r < x.rows; ++r) {
+      for (size_t c = 0; c < x.cols; ++c) {
+        const float v = x.x[r * x.stride + c];
+        centred[r * x.cols + c] = detail::is_finite(v) ? v - mean[0] : v;
+      }
     }
     for (size_t i = 0; i < num_blocks; ++i) shift[i] = mean[0];
     values.x = centred;
+    values.stride = x.cols;
   }
 
   // 1. Scales, as computed.
@@ -754,8 +765,8 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
         const size_t N = hn::Lanes(FloatTag());
         const size_t i = gr * grid.cols + gc;
         if (many && c + N * shape.cols <= total_cols &&
-            FitMany<kRange, kRule.how>(values.x + r * x.stride + c, shape.cols, kRule, scale + i,
-                                       inverse + i, low + i)) {
+            FitMany<kRange, kRule.how>(values.x + r * values.stride + c, shape.cols, kRule,
+                                       scale + i, inverse + i, low + i)) {
           std::memcpy(computed + i, scale + i, N * sizeof(float));
           gc += N - 1;
           continue;
@@ -763,7 +774,7 @@ HWY_NOINLINE const float* QuantizeRegion(const BlockView& x, Sections s, const q
       }
       const size_t block_cols =
           shape.cols == all ? total_cols : HWY_MIN(shape.cols, total_cols - c);
-      const BlockView b{values.x + r * x.stride + c, x.stride, block_rows, block_cols,
+      const BlockView b{values.x + r * values.stride + c, values.stride, block_rows, block_cols,
                         o.rule == scale_rule::weighted ? x.importance + c : nullptr};
       bool finite;
       const detail::block_fit f = FitBlock<F, Rule>(b, o, finite);
