@@ -34,6 +34,8 @@ struct wire {
   static constexpr std::size_t block_bytes = Layout::block_bytes;
   static_assert(detail::is_row_local<Meaning>() && Meaning::shape.cols != all,
                 "nibble: a wire record holds whole blocks of one row");
+  static_assert(Meaning::shape.cols % chunk_size == 0,
+                "nibble: blocks of a wire record must be multiples of 16 values");
   static_assert(block_values % Meaning::shape.cols == 0,
                 "nibble: a wire record must hold a whole number of blocks");
 };
