@@ -168,7 +168,7 @@ TEST_CASE("sections: their number and bytes for ragged matrices, by hand") {
   CHECK(section_bytes<user_5bit>(2, 49) == sizes{2 * 4 * 10, 2 * 2 * 2, 2 * 2 * 2});
   CHECK(section_bytes<user_nested>(2, 130) == sizes{2 * 9 * 6, 2 * 12, 2 * 2, 2 * 4});
   CHECK(section_bytes<user_tiles>(5, 33) == sizes{5 * 24, 2 * 3 * 2, 2 * 3, 2 * 4});
-  CHECK(section_bytes<user_record>(2, 9) == sizes{2 * 10});
+  CHECK(section_bytes<user_record>(2, 17) == sizes{2 * 18});
 }
 
 TEST_CASE("sections: as many as the type says, their bytes add up, none is empty") {

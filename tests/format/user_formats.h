@@ -42,6 +42,12 @@ struct user_tiles : nibble::block<nibble::uint4, nibble::tile(4, 16), nibble::sc
   static constexpr std::string_view name = "user_tiles";
 };
 
+/// Deviations from the mean of the tensor.
+struct user_centered : nibble::block<nibble::int8, 32, nibble::scale<nibble::f32>,
+                                     nibble::center<nibble::f32, nibble::whole_tensor>> {
+  static constexpr std::string_view name = "user_centered";
+};
+
 /// A codebook of the user's own, 3 bits: powers of two and zero.
 struct user_book_values {
   static constexpr std::string_view name = "user_book";
@@ -53,17 +59,17 @@ struct user_book
   static constexpr std::string_view name = "user_book";
 };
 
-/// Someone else's bytes: 8 codes of 4 bits, high nibble first, then an 8-bit scale.
+/// Someone else's bytes: 16 codes of 4 bits, high nibble first, then an 8-bit scale.
 struct user_record_layout {
-  static constexpr std::size_t block_values = 8;
-  static constexpr std::size_t block_bytes = 5;
+  static constexpr std::size_t block_values = 16;
+  static constexpr std::size_t block_bytes = 9;
   static constexpr nibble::bit_field locate(std::size_t section, std::size_t i) noexcept {
-    if (section != 0) return nibble::byte_field(4, 1);
+    if (section != 0) return nibble::byte_field(8, 1);
     return nibble::field({static_cast<std::uint16_t>(i / 2),
                           static_cast<std::uint8_t>(4 - 4 * (i % 2)), 4, 0, false});
   }
 };
-struct user_record : nibble::wire<nibble::block<nibble::int4, 8, nibble::scale<nibble::fp8_e5m2>>,
+struct user_record : nibble::wire<nibble::block<nibble::int4, 16, nibble::scale<nibble::fp8_e5m2>>,
                                   user_record_layout> {
   static constexpr std::string_view name = "user_record";
 };
