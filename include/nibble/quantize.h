@@ -20,8 +20,8 @@ namespace nibble::inline NIBBLE_ABI {
 /// for
 ///                 scale_rule::weighted.
 /// @return ok; non_finite if asked to reject NaN and infinities (w is then unspecified);
-///         out_of_memory if a format whose scales span rows finds no room for them (4 bytes per
-///         block; other formats allocate nothing).
+///         out_of_memory if a format whose scales span rows finds no room for them (20 to 25 bytes
+///         per block; other formats of the catalogue allocate nothing).
 ///
 /// NaN and infinities count as zero in ranges; NaN becomes the element's NaN, or zero where it has
 /// none; infinities become the largest value. MX blocks that hold them get a NaN scale.
