@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Scalar float arithmetic whose bits do not depend on compiler flags.
 //
-// Formats promise bytes, so `a * b + c` must round twice. GCC's default (-ffp-contract=fast) fuses it
-// wherever the target has an fma, and so does clang when asked; no pragma or attribute stops both
-// reliably after inlining. An empty asm statement does: the product passes through it as an opaque
-// register. kernel/arith-inl.h has the same for vectors, where intrinsics are fused just as well.
+// Formats promise bytes, so `a * b + c` must round twice. GCC's default (-ffp-contract=fast) fuses
+// it wherever the target has an fma, and so does clang when asked; no pragma or attribute stops
+// both reliably after inlining. An empty asm statement does: the product passes through it as an
+// opaque register. kernel/arith-inl.h has the same for vectors, where intrinsics are fused just as
+// well.
 #ifndef NIBBLE_CORE_ARITH_H_
 #define NIBBLE_CORE_ARITH_H_
 
