@@ -76,13 +76,6 @@ TEST_CASE("docs/formats.md lists every format of the catalogue with its bits per
   for (const auto& row : table) FAIL_CHECK("not in the catalogue: " << row.first);
 }
 
-TEST_CASE("README.md says how many formats there are") {
-  const std::string text = read(in_source("README.md"));
-  const std::string count = std::to_string(nibble::num_formats);
-  CHECK(text.find(count + " formats in the [catalogue]") != std::string::npos);
-  CHECK(text.find("prints all " + count) != std::string::npos);
-}
-
 TEST_CASE("README.md names only formats of the catalogue in its table") {
   const std::string text =
       between(read(in_source("README.md")), "<!-- formats -->", "<!-- end of formats -->");
