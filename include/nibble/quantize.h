@@ -24,7 +24,8 @@ namespace nibble::inline NIBBLE_ABI {
 ///         per block; other formats of the catalogue allocate nothing).
 ///
 /// NaN and infinities count as zero in ranges; NaN becomes the element's NaN, or zero where it has
-/// none; infinities become the largest value. MX blocks that hold them get a NaN scale.
+/// none; infinities become the largest value (zero in GGUF types that search). MX blocks that hold
+/// them get a NaN scale.
 /// Thread-safe for different w; one call uses one thread. Time is about the bytes of x over memory
 /// bandwidth for absmax and min_max; searches are slower (docs/performance.md).
 template <format F>
