@@ -29,7 +29,9 @@
     !defined(HWY_DISABLED_TARGETS)
 #define HWY_DISABLED_TARGETS \
   (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
-#ifndef __SSE4_2__
+// Flags such as -march=x86-64-v3 lack AES, which Highway asks of all targets from SSE4 up: without
+// this line its baseline would fall to a target that is left out.
+#if !defined(__SSE4_2__) || !defined(__AES__) || !defined(__PCLMUL__)
 #define HWY_BASELINE_TARGETS HWY_SSE4
 #endif
 #endif
@@ -39,6 +41,10 @@
 #define NIBBLE_OWNS_PASSES
 #endif
 
+#if defined(NIBBLE_STATIC_DISPATCH) && !defined(HWY_HIGHWAY_INCLUDED) && defined(__SSE4_2__) && \
+    !defined(HWY_DISABLE_PCLMUL_AES) && (!defined(__AES__) || !defined(__PCLMUL__))
+#define HWY_DISABLE_PCLMUL_AES  // the same flags here: AVX2 without AES is AVX2
+#endif
 #include "nibble/kernel/all-inl.h"
 
 #if !HWY_ONCE

@@ -21,7 +21,11 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// given that flag, and the flags of the including program are not ours to demand.
 template <class V>
 HWY_INLINE V Rounded(V v) {
-#if !HWY_COMPILER_MSVC && HWY_ARCH_X86
+#if HWY_TARGET == HWY_EMU128 || HWY_TARGET == HWY_SCALAR
+#if !HWY_COMPILER_MSVC
+  asm("" : "+m"(v.raw));
+#endif
+#elif !HWY_COMPILER_MSVC && HWY_ARCH_X86
   asm("" : "+v"(v.raw));
 #elif !HWY_COMPILER_MSVC && HWY_TARGET_IS_NEON
   asm("" : "+w"(v.raw));

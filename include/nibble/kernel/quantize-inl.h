@@ -866,37 +866,86 @@ HWY_INLINE void PackRecords(const WireBuffers<F>& b, size_t count, const float* 
   }
 }
 
-/// Moves the fields of searched blocks into the buffers.
-template <class F, class Block>
-HWY_INLINE void TakeSearched(const Block* blocks, size_t count, WireBuffers<F>& b) {
-  using M = typename F::meaning;
-  using W = WireScales<F>;
-  for (size_t i = 0; i < count; ++i) {
-    std::memcpy(b.codes + i * F::block_values, blocks[i].codes, F::block_values);
-    const auto take = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR NIBBLE_INLINE_LAMBDA {
-      for (size_t j = 0; j < kCount; ++j) {
-        const auto c =
-            static_cast<typename E::code>(detail::search_field<F>(blocks[i], kSection, j));
-        std::memcpy(b.scales[kSection] + (i * kCount + j) * sizeof c, &c, sizeof c);
-      }
-    };
-    ForEachScalePart<typename M::scale_format, 1, W::kBlocks>(take);
-    ForEachScalePart<typename M::shift_format, 1 + num_sections<typename M::scale_format>,
-                     W::kBlocks>(take);
+/// Where a searched block holds the codes of a section of its record: detail::search_field in
+/// bytes.
+template <class F, size_t kSection, class Block>
+HWY_INLINE const uint8_t* SearchedSection(const Block& b) {
+  constexpr bool kTwoLevels = block_format<typename F::meaning::scale_format>;
+  if constexpr (kSection == 0) {
+    return b.codes;
+  } else if constexpr (kTwoLevels && kSection == 1) {
+    return b.scales;
+  } else if constexpr (kTwoLevels && kSection == 3) {
+    return b.mins;
+  } else if constexpr (kSection == (kTwoLevels ? 2 : 1)) {
+    return reinterpret_cast<const uint8_t*>(&b.d);
+  } else {
+    return reinterpret_cast<const uint8_t*>(&b.dmin);
   }
 }
 
-/// How the codes of a wire format are found: Search is void, or the original's search.
-template <class F, class Rule, class Search>
+/// Quantizes a matrix by the search of the format's original, as many records at a time as fill all
+/// lanes: from any rows, or from one row where its importance counts.
+template <class F, class Search>
+HWY_NOINLINE void QuantizeBySearch(const detail::quantize_args& a, const float* importance) {
+  using M = typename F::meaning;
+  using W = WireScales<F>;
+  constexpr size_t kBatch = kSearchBatch<Search>;
+  constexpr size_t kValues = F::block_values;
+  HWY_ALIGN float x[kBatch * kValues];
+  HWY_ALIGN float weights[kBatch * kValues];
+  typename Search::block blocks[kBatch];
+  uint8_t* records[kBatch];
+  size_t filled = 0;
+  for (size_t r = 0; r < a.rows; ++r) {
+    const float* HWY_RESTRICT row = a.x + r * a.stride;
+    const float mean_square = importance != nullptr ? detail::row_mean_square(row, a.cols) : 0.0f;
+    for (size_t c = 0; c < a.cols; c += kValues) {
+      const size_t count = HWY_MIN(a.cols - c, kValues);
+      float* HWY_RESTRICT to = x + filled * kValues;
+      std::memcpy(to, row + c, count * sizeof(float));
+      std::memset(to + count, 0, (kValues - count) * sizeof(float));
+      if (HWY_UNLIKELY(LargestBits({to, kValues, 1, kValues, nullptr}) >= detail::f32_inf)) {
+        if (a.report != nullptr) ++a.report->non_finite;
+        for (size_t i = 0; i < kValues; ++i) to[i] = detail::is_finite(to[i]) ? to[i] : 0.0f;
+      }
+      if (importance != nullptr) {
+        float* HWY_RESTRICT w = weights + filled * kValues;
+        std::memcpy(w, importance + c, count * sizeof(float));
+        std::memset(w + count, 0, (kValues - count) * sizeof(float));
+      }
+      records[filled++] = a.sections->data + r * a.sections->stride + c / kValues * F::block_bytes;
+
+      const bool row_ends = c + kValues >= a.cols;
+      const bool last = row_ends && (importance != nullptr || r + 1 == a.rows);
+      if (filled < kBatch && !last) continue;
+      FitBlocks<Search>(x, filled, filled, importance != nullptr ? weights : nullptr, &mean_square,
+                        blocks);
+      for (size_t i = 0; i < filled; ++i) {
+        std::memset(records[i], 0, F::block_bytes);
+        const auto pack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
+          PackSection<F, kSection, kCount, E>(SearchedSection<F, kSection>(blocks[i]), records[i]);
+        };
+        pack.template operator()<typename M::element, 0, kValues>();
+        ForEachScalePart<typename M::scale_format, 1, W::kBlocks>(pack);
+        ForEachScalePart<typename M::shift_format, 1 + num_sections<typename M::scale_format>,
+                         W::kBlocks>(pack);
+      }
+      filled = 0;
+    }
+  }
+}
+
+/// Quantizes a row of records as their meaning, some at a time, and packs them.
+template <class F, class Rule>
 HWY_NOINLINE void QuantizeWireRow(const float* HWY_RESTRICT x, size_t n, const float* importance,
-                                  float mean_square, const quantize_options& o,
-                                  quantize_report* report, uint8_t* HWY_RESTRICT row) {
+                                  const quantize_options& o, quantize_report* report,
+                                  uint8_t* HWY_RESTRICT row) {
   using M = typename F::meaning;
   WireBuffers<F> b;
   constexpr size_t kValues = F::block_values;
   HWY_ALIGN float rest[kValues];
   HWY_ALIGN float rest_importance[kValues];
-  HWY_ALIGN float finite[WireBuffers<F>::kRecords * kValues];
   for (size_t i = 0; i < n;) {
     // Whole records, then a padded rest.
     size_t records = HWY_MIN((n - i) / kValues, WireBuffers<F>::kRecords);
@@ -912,26 +961,8 @@ HWY_NOINLINE void QuantizeWireRow(const float* HWY_RESTRICT x, size_t n, const f
       if (importance != nullptr) weights = rest_importance;
     }
     const size_t count = records * kValues;
-    const float* computed = nullptr;
-    if constexpr (std::is_void_v<Search>) {
-      computed = QuantizeRegion<M, Rule, Packing::kBytes>({from, count, 1, count, weights}, b.parts,
-                                                          o, Scratch{b.scratch}, report);
-    } else {
-      bool clean = true;
-      for (size_t r = 0; r < records; ++r) {
-        const BlockView record{from + r * kValues, kValues, 1, kValues, nullptr};
-        if (HWY_LIKELY(LargestBits(record) < detail::f32_inf)) continue;
-        clean = false;
-        if (report != nullptr) ++report->non_finite;
-      }
-      if (HWY_UNLIKELY(!clean)) {
-        for (size_t j = 0; j < count; ++j) finite[j] = detail::is_finite(from[j]) ? from[j] : 0.0f;
-        from = finite;
-      }
-      typename Search::block blocks[WireBuffers<F>::kRecords];
-      FitBlocks<Search>(from, records, records, weights, &mean_square, blocks);
-      TakeSearched<F>(blocks, records, b);
-    }
+    const float* computed = QuantizeRegion<M, Rule, Packing::kBytes>(
+        {from, count, 1, count, weights}, b.parts, o, Scratch{b.scratch}, report);
     PackRecords<F>(b, records, computed, row);
     row += records * F::block_bytes;
     i += HWY_MIN(count, n - i);
@@ -969,32 +1000,25 @@ HWY_NOINLINE void QuantizeKernel(const detail::quantize_args& a) {
                                          a.sections->data + r * a.sections->stride);
     }
   } else if constexpr (wire_format<F>) {
-    using M = typename F::meaning;
+    const float* importance = weighted ? o.importance.data() : nullptr;
+    if constexpr (requires { typename F::weighted_search_type; }) {
+      if (weighted) return QuantizeBySearch<F, typename F::weighted_search_type>(a, importance);
+    }
+    if constexpr (requires { typename F::search_type; }) {
+      if (o.rule == scale_rule::standard) {
+        return QuantizeBySearch<F, typename F::search_type>(a, nullptr);
+      }
+    }
     for (size_t r = 0; r < a.rows; ++r) {
       const float* x = a.x + r * a.stride;
       uint8_t* row = a.sections->data + r * a.sections->stride;
-      const float* importance = weighted ? o.importance.data() : nullptr;
-      if constexpr (requires { typename F::weighted_search_type; }) {
-        if (weighted) {
-          QuantizeWireRow<F, RuleOf<M>, typename F::weighted_search_type>(
-              x, a.cols, importance, detail::row_mean_square(x, a.cols), o, a.report, row);
-          continue;
-        }
-      }
-      if constexpr (requires { typename F::search_type; }) {
-        if (o.rule == scale_rule::standard) {
-          QuantizeWireRow<F, RuleOf<M>, typename F::search_type>(x, a.cols, nullptr, 0, o, a.report,
-                                                                 row);
-          continue;
-        }
-      }
       if constexpr (requires { F::rule; }) {
         if (o.rule == scale_rule::standard) {
-          QuantizeWireRow<F, RuleOf<F>, void>(x, a.cols, nullptr, 0, o, a.report, row);
+          QuantizeWireRow<F, RuleOf<F>>(x, a.cols, nullptr, o, a.report, row);
           continue;
         }
       }
-      QuantizeWireRow<F, RuleOf<M>, void>(x, a.cols, importance, 0, o, a.report, row);
+      QuantizeWireRow<F, RuleOf<typename F::meaning>>(x, a.cols, importance, o, a.report, row);
     }
   } else {
     const size_t stretch = detail::stretch_cols<F>(a.cols);
