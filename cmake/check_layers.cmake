@@ -68,7 +68,7 @@ foreach(header IN LISTS headers)
     endif()
   endforeach()
 
-  if(header MATCHES "all-inl\\.h$")
+  if(header MATCHES "all-inl\\.h$|^nibble\\.h$")
     continue()  # read once per target, guarded by what it includes
   endif()
   string(TOUPPER "NIBBLE_${header}_" guard)
