@@ -165,6 +165,7 @@ constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rul
   } else if (rule.how == fit::signed_absmax && asked == scale_rule::standard) {
     if (rule.inverse_first) {
       f.inverse = stats.extreme != 0 ? rule.divisor / stats.extreme : 0.0f;
+      if (!is_finite(f.inverse)) f.inverse = 0;
       f.scale = f.inverse != 0 ? 1.0f / f.inverse : 0.0f;
       return f;
     }
