@@ -114,8 +114,8 @@ TEST_CASE("MX: scales, codes and values are those of torchao under all four scal
                    (std::isinf(v) && std::fabs(in.x[32 * raised_block + i]) > 2.9e38f)));
             v = quiet_nan;
           }
-          std::copy_n(want_codes.begin() + raised_block * block_codes, block_codes,
-                      codes.begin() + raised_block * block_codes);
+          std::copy_n(want_codes.data() + raised_block * block_codes, block_codes,
+                      codes.data() + raised_block * block_codes);
         }
         CHECK(difference(scales, want_scales) == "");
         CHECK(difference(values, want_values) == "");
