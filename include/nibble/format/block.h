@@ -52,7 +52,7 @@ template <class Format>
 struct offset : detail::shift<shift_kind::offset, Format, same_extent> {};
 template <class Format>
 struct minimum : detail::shift<shift_kind::minimum, Format, same_extent> {};
-template <class Format, extent Extent = same_extent>
+template <class Format, extent Extent = whole_tensor>
 struct center : detail::shift<shift_kind::center, Format, Extent> {};
 
 /// How the standard quantizer of a format finds scale and codes. Formats of our own use the default
@@ -172,6 +172,8 @@ struct block {
   static_assert(Extent.rows > 0 && Extent.cols > 0, "nibble: a block's extent must not be empty");
   static_assert(!has_shift || Shift::kind == shift_kind::center || integer_element<Element>,
                 "nibble: zero, offset and minimum need an integer element");
+  static_assert(Shift::kind != shift_kind::center || shift_shape == whole_tensor,
+                "nibble: a center is one per tensor: center<C, whole_tensor>");
 
   static constexpr quantizer_rule rule = detail::default_rule<Element, scale_format, Shift>();
 };
