@@ -46,14 +46,17 @@ struct pair {
   double ggml = 0;
 };
 
-// GB/s of both, one after the other, medians.
+// GB/s of both, medians. Each is timed right after a run of its own: ordinary stores leave dirty
+// lines in the caches that the next one pays for, streaming stores leave none.
 template <class Ours, class Theirs>
 pair in_turns(std::size_t floats, Ours&& ours, Theirs&& theirs) {
   ours();
   const double warm_up = examples::seconds_of(theirs);
   std::vector<double> a, b;
   for (int i = 0; i < (warm_up > 0.3 ? 1 : 11); ++i) {
+    ours();
     a.push_back(examples::seconds_of(ours));
+    theirs();
     b.push_back(examples::seconds_of(theirs));
   }
   return {bench::gbps(floats, examples::median(a)), bench::gbps(floats, examples::median(b))};
