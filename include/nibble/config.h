@@ -37,7 +37,7 @@
 #ifndef NIBBLE_CHECK_FAILED
 #include <cstdio>
 #include <cstdlib>
-#define NIBBLE_CHECK_FAILED(expression, message)                                               \
+#define NIBBLE_CHECK_FAILED(expression, message)                                              \
   (std::fprintf(stderr, "nibble: %s:%d: %s (%s)\n", __FILE__, __LINE__, message, expression), \
    std::abort())
 #endif
@@ -47,8 +47,8 @@
 #define NIBBLE_ASSERT(expression, message) static_cast<void>(0)
 #endif
 
-// Lambdas of kernels are small and called in loops; GCC leaves some of them out of line, which halves
-// the speed of what it does there (docs/performance.md).
+// Lambdas of kernels are small and called in loops; GCC leaves some of them out of line, which
+// halves the speed of what it does there (docs/performance.md).
 #if defined(__GNUC__)
 #define NIBBLE_INLINE_LAMBDA __attribute__((always_inline))
 #else

@@ -21,18 +21,25 @@
 
 #if !defined(NIBBLE_STATIC_DISPATCH) && !defined(HIGHWAY_HWY_FOREACH_TARGET_H_)
 #ifdef HWY_HIGHWAY_INCLUDED
-#error "nibble: include nibble before hwy/highway.h, or after your own hwy/foreach_target.h, or link nibble::compiled"
+#error \
+    "nibble: include nibble before hwy/highway.h, or after your own hwy/foreach_target.h, or link nibble::compiled"
 #endif
-// Targets: what brings nothing to these kernels is left out (docs/performance.md, "targets"). The
-// lowest x86 target is SSE4, the first with a byte shuffle.
+// Targets: what brings nothing to these kernels is left out (docs/design.md, "targets"). SSE4 is
+// the lowest on x86.
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(HWY_BASELINE_TARGETS) && \
     !defined(HWY_DISABLED_TARGETS)
-#define HWY_DISABLED_TARGETS \
-  (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
-// Flags such as -march=x86-64-v3 lack AES, which Highway asks of all targets from SSE4 up: without
-// this line its baseline would fall to a target that is left out.
+#define HWY_DISABLED_TARGETS (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
+// Highway asks AES of every target from SSE4 up. Flags such as -march=x86-64-v3 or haswell lack it,
+// and Highway's own choice would be a target that is left out; so the best one of the flags is
+// named. (It must differ between flags: target lists keep the bodies of such units apart.)
 #if !defined(__SSE4_2__) || !defined(__AES__) || !defined(__PCLMUL__)
+#if defined(__AVX512BW__) && defined(__AVX512DQ__) && defined(__AVX512VL__) && defined(__AVX512CD__)
+#define HWY_BASELINE_TARGETS HWY_AVX3
+#elif defined(__AVX2__) && defined(__FMA__) && defined(__BMI2__) && defined(__F16C__)
+#define HWY_BASELINE_TARGETS HWY_AVX2
+#else
 #define HWY_BASELINE_TARGETS HWY_SSE4
+#endif
 #endif
 #endif
 #undef HWY_TARGET_INCLUDE
@@ -55,7 +62,8 @@
 #define NIBBLE_DISPATCH_H_
 #if !defined(NIBBLE_STATIC_DISPATCH) && HWY_TARGETS != HWY_STATIC_TARGET && \
     !defined(NIBBLE_SAW_TARGET_PASS) && !defined(NIBBLE_OWNS_PASSES)
-#error "nibble: this file is not re-included by foreach_target.h (another header ran the passes); link nibble::compiled"
+#error \
+    "nibble: this file is not re-included by foreach_target.h (another header ran the passes); link nibble::compiled"
 #endif
 #define NIBBLE_HAS_KERNELS 1
 

@@ -133,9 +133,9 @@ namespace nibble::inline NIBBLE_ABI {
 /// Scales of bitsandbytes' double quantization: 8-bit codes, a float per 256, one mean per tensor.
 using double_quantized = block<dynamic8, flat(256), scale<f32>, center<f32, whole_tensor>>;
 
-#define NIBBLE_DECLARE_FORMAT(format_name, ...)               \
-  struct format_name : __VA_ARGS__ {                          \
-    static constexpr std::string_view name = #format_name;    \
+#define NIBBLE_DECLARE_FORMAT(format_name, ...)            \
+  struct format_name : __VA_ARGS__ {                       \
+    static constexpr std::string_view name = #format_name; \
   };
 #define NIBBLE_DECLARE_GROUP(GROUP) GROUP(NIBBLE_DECLARE_FORMAT)
 NIBBLE_FORMAT_GROUPS_DECLARED(NIBBLE_DECLARE_GROUP)
@@ -162,9 +162,8 @@ struct drop_end<type_list<end_of_list, F...>> {
 /// Every format of the catalogue.
 using all_formats = detail::drop_end<
     type_list<detail::end_of_list NIBBLE_FORMATS_PLAIN(NIBBLE_LIST_FORMAT)
-                  NIBBLE_FORMAT_GROUPS_DECLARED(NIBBLE_LIST_GROUP)
-                      NIBBLE_FORMATS_GGUF(NIBBLE_LIST_FORMAT)
-                          NIBBLE_FORMATS_GGUF_K(NIBBLE_LIST_FORMAT)>>::type;
+                  NIBBLE_FORMAT_GROUPS_DECLARED(NIBBLE_LIST_GROUP) NIBBLE_FORMATS_GGUF(
+                      NIBBLE_LIST_FORMAT) NIBBLE_FORMATS_GGUF_K(NIBBLE_LIST_FORMAT)>>::type;
 #undef NIBBLE_LIST_GROUP
 #undef NIBBLE_LIST_FORMAT
 
