@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// What happens to a product before it is written: plain data, applied in the order of its members.
+//
+//   v = sum_k x[m, k] w[n, k]
+//   v = v * channel_scale[n]
+//   v = v + bias[n]
+//   v = act(v), or act(v) * (the same of a second matrix) in gemm_gated()
+//   v = v + residual[m, n]
+//   v = min(max(v, low), high)
+//   y[m, n] = v as f32, bf16, f16 (to nearest even), or requantized to int8 / uint8
+#ifndef NIBBLE_FORMAT_EPILOGUE_H_
+#define NIBBLE_FORMAT_EPILOGUE_H_
+
+#include <limits>
+
+#include "nibble/format/number_type.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+enum class activation : std::uint8_t {
+  none,
+  relu,       ///< max(v, 0)
+  gelu,       ///< v * Phi(v), by erf
+  gelu_tanh,  ///< the tanh form of GPT-2
+  silu,       ///< v / (1 + exp(-v))
+};
+
+/// How a result becomes int8 or uint8.
+enum class requantize_rule : std::uint8_t {
+  float_scale,   ///< nearest_even(v / scale) + zero_point, as ONNX QuantizeLinear
+  fixed_double,  ///< TFLite: saturating rounding doubling high multiply, then rounding right shift
+  fixed_single,  ///< TFLite: one 64-bit product, one rounding shift
+};
+
+/// Requantization, per channel (arrays of n) or per tensor (arrays of 1). The fixed-point rules are
+/// for integer sums: v, as it comes out of the bias, is rounded to an int32 first, which is exact
+/// where |v| < 2^24.
+struct requantization {
+  requantize_rule rule = requantize_rule::float_scale;
+  bool per_channel = false;
+  const float* scale = nullptr;              ///< float_scale: > 0
+  const std::int32_t* multiplier = nullptr;  ///< fixed_*: Q31
+  const std::int32_t* shift = nullptr;       ///< fixed_*: left if positive, TFLite's sign
+  std::int32_t zero_point = 0;
+  std::int32_t low = -128;  ///< result clamped to [low, high]; 0 and 255 for uint8
+  std::int32_t high = 127;
+};
+
+struct epilogue {
+  const float* channel_scale = nullptr;  ///< [n]
+  const float* bias = nullptr;           ///< [n]
+  activation act = activation::none;
+  const void* residual =
+      nullptr;  ///< [m x n] of residual_type; may be y itself, element by element
+  number_type residual_type = number_type::f32;  ///< f32, bf16 or f16
+  std::size_t residual_stride = 0;               ///< in elements
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
+  requantization requantize{};  ///< for results of int8 and uint8
+};
+
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_FORMAT_EPILOGUE_H_
