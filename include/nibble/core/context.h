@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Threads and scratch memory of packed products, both owned by the caller.
+#ifndef NIBBLE_CORE_CONTEXT_H_
+#define NIBBLE_CORE_CONTEXT_H_
+
+#include <memory>
+#include <mutex>
+#include <new>
+
+#include "nibble/config.h"
+
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// One task: called once for every index below the number of tasks, by any thread. `worker` is
+/// below the thread count, and no two tasks run with the same one at the same time.
+using task_function = void (*)(void* tasks, std::size_t index, std::size_t worker);
+
+/// Threads to run tasks on. The caller's own pool takes two functions:
+///
+///   run(pool, num_tasks, fn, tasks)   calls fn(tasks, i, worker) for all i < num_tasks and returns
+///                                     when all are done
+///   num_threads                       workers at most
+///
+/// Calls of one product may overlap with those of another; run() must allow that.
+struct parallel {
+  void (*run)(void* pool, std::size_t num_tasks, task_function fn, void* tasks) = nullptr;
+  void* pool = nullptr;
+  std::size_t num_threads = 1;
+
+  /// The calling thread alone.
+  [[nodiscard]] static parallel serial() noexcept { return {}; }
+
+#ifdef _OPENMP
+  /// OpenMP, where this file is compiled with it. 0: as many threads as omp_get_max_threads() says.
+  [[nodiscard]] static parallel openmp(std::size_t threads = 0) noexcept {
+    parallel p;
+    p.num_threads = threads != 0 ? threads : static_cast<std::size_t>(omp_get_max_threads());
+    // The thread count travels in the pool pointer, which nothing else needs.
+    p.pool = reinterpret_cast<void*>(p.num_threads);
+    p.run = [](void* pool, std::size_t num_tasks, task_function fn, void* tasks) {
+      const int threads_wanted = static_cast<int>(reinterpret_cast<std::uintptr_t>(pool));
+#pragma omp parallel for schedule(dynamic, 1) num_threads(threads_wanted)
+      for (std::size_t i = 0; i < num_tasks; ++i) {
+        fn(tasks, i, static_cast<std::size_t>(omp_get_thread_num()));
+      }
+    };
+    return p;
+  }
+#endif
+};
+
+#ifdef _OPENMP
+#define NIBBLE_DEFAULT_PARALLEL ::nibble::parallel::openmp()
+#else
+#define NIBBLE_DEFAULT_PARALLEL ::nibble::parallel::serial()
+#endif
+
+/// Scratch memory and threads for pack(), gemv() and gemm(). One context may serve any number of
+/// threads at once; memory grows with the largest call and the number of calls at one time, and
+/// nothing is allocated once it is warm. Neither copied nor moved.
+class context {
+ private:
+  struct block {
+    block* next;
+    std::size_t bytes;
+  };
+
+ public:
+  explicit context(const parallel& threads = NIBBLE_DEFAULT_PARALLEL) noexcept : threads_(threads) {
+    if (threads_.run == nullptr || threads_.num_threads == 0) threads_ = parallel::serial();
+  }
+  context(const context&) = delete;
+  context& operator=(const context&) = delete;
+  ~context() {
+    for (block* b = free_; b != nullptr;) {
+      block* const next = b->next;
+      release(b);
+      b = next;
+    }
+  }
+
+  [[nodiscard]] std::size_t num_threads() const noexcept { return threads_.num_threads; }
+
+  /// Calls fn(tasks, i, worker) for all i < num_tasks; with one task or thread on this thread.
+  void run(std::size_t num_tasks, task_function fn, void* tasks) const {
+    if (threads_.run == nullptr || threads_.num_threads == 1 || num_tasks <= 1) {
+      for (std::size_t i = 0; i < num_tasks; ++i) fn(tasks, i, 0);
+    } else {
+      threads_.run(threads_.pool, num_tasks, fn, tasks);
+    }
+  }
+
+  /// Scratch bytes of one call, 64-byte aligned, given back when it goes out of scope.
+  class lease {
+   public:
+    lease(context& owner, std::size_t bytes) noexcept;
+    lease(const lease&) = delete;
+    lease& operator=(const lease&) = delete;
+    ~lease();
+    /// nullptr if there was no memory.
+    [[nodiscard]] std::uint8_t* data() const noexcept {
+      return block_ == nullptr ? nullptr : reinterpret_cast<std::uint8_t*>(block_) + alignment;
+    }
+
+   private:
+    friend class context;
+    context& owner_;
+    block* block_;
+  };
+
+ private:
+  static constexpr std::size_t alignment = 64;
+  static void release(block* b) noexcept { ::operator delete (b, std::align_val_t{alignment}); }
+
+  block* take(std::size_t bytes) noexcept {
+    {
+      const std::lock_guard lock(mutex_);
+      for (block** at = &free_; *at != nullptr; at = &(*at)->next) {
+        if ((*at)->bytes >= bytes) {
+          block* const found = *at;
+          *at = found->next;
+          return found;
+        }
+      }
+      if (free_ != nullptr) {  // too small: replaced by a larger one
+        block* const small = free_;
+        free_ = small->next;
+        release(small);
+      }
+    }
+    void* const memory =
+        ::operator new (bytes + alignment, std::align_val_t{alignment}, std::nothrow);
+    return memory == nullptr ? nullptr : new (memory) block{nullptr, bytes};
+  }
+
+  void give_back(block* b) noexcept {
+    const std::lock_guard lock(mutex_);
+    b->next = free_;
+    free_ = b;
+  }
+
+  parallel threads_;
+  std::mutex mutex_;
+  block* free_ = nullptr;
+};
+
+inline context::lease::lease(context& owner, std::size_t bytes) noexcept
+    : owner_(owner), block_(owner.take(bytes)) {}
+
+inline context::lease::~lease() {
+  if (block_ != nullptr) owner_.give_back(block_);
+}
+
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_CORE_CONTEXT_H_
