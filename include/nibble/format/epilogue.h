@@ -8,6 +8,9 @@
 //   v = v + residual[m, n]
 //   v = min(max(v, low), high)
 //   y[m, n] = v as f32, bf16, f16 (to nearest even), or requantized to int8 / uint8
+//
+// Every operation rounds to f32 by itself, so the same sums give the same y on every target.
+// format/epilogue_math.h is the definition.
 #ifndef NIBBLE_FORMAT_EPILOGUE_H_
 #define NIBBLE_FORMAT_EPILOGUE_H_
 
@@ -33,16 +36,16 @@ enum class requantize_rule : std::uint8_t {
 };
 
 /// Requantization, per channel (arrays of n) or per tensor (arrays of 1). The fixed-point rules are
-/// for integer sums: v, as it comes out of the bias, is rounded to an int32 first, which is exact
-/// where |v| < 2^24.
+/// for integer sums: v is first rounded to an int32 (nearest even, saturating), which changes
+/// nothing where all of it is integer arithmetic below 2^24. NaN becomes the zero point.
 struct requantization {
   requantize_rule rule = requantize_rule::float_scale;
   bool per_channel = false;
   const float* scale = nullptr;              ///< float_scale: > 0
-  const std::int32_t* multiplier = nullptr;  ///< fixed_*: Q31
-  const std::int32_t* shift = nullptr;       ///< fixed_*: left if positive, TFLite's sign
-  std::int32_t zero_point = 0;
-  std::int32_t low = -128;  ///< result clamped to [low, high]; 0 and 255 for uint8
+  const std::int32_t* multiplier = nullptr;  ///< fixed_*: Q31, >= 0
+  const std::int32_t* shift = nullptr;       ///< fixed_*: left if positive, in [-31, 30]
+  std::int32_t zero_point = 0;               ///< in [low, high]
+  std::int32_t low = -128;                   ///< result clamped to [low, high]; 0 and 255 for uint8
   std::int32_t high = 127;
 };
 
@@ -57,6 +60,13 @@ struct epilogue {
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   requantization requantize{};  ///< for results of int8 and uint8
+};
+
+/// gemm_gated(): what the sums of the second matrix go through before act(first) is multiplied by
+/// them. `epilogue` has the same of the first matrix, and all that follows.
+struct second_channels {
+  const float* channel_scale = nullptr;  ///< [n]
+  const float* bias = nullptr;           ///< [n]
 };
 
 }  // namespace nibble::inline NIBBLE_ABI

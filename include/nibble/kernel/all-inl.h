@@ -4,3 +4,4 @@
 #include "nibble/kernel/element_values-inl.h"
 #include "nibble/kernel/dequantize-inl.h"
 #include "nibble/kernel/quantize-inl.h"
+#include "nibble/kernel/epilogue-inl.h"
