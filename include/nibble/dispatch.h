@@ -24,11 +24,14 @@
 #error \
     "nibble: include nibble before hwy/highway.h, or after your own hwy/foreach_target.h, or link nibble::compiled"
 #endif
+#ifndef HWY_WANT_AVX3_DL
+#define HWY_WANT_AVX3_DL  // VNNI; Highway leaves it out unless asked
+#endif
 // Targets: what brings nothing to these kernels is left out (docs/design.md, "targets"). SSE4 is
 // the lowest on x86.
 #if (defined(__x86_64__) || defined(__i386__)) && !defined(HWY_BASELINE_TARGETS) && \
     !defined(HWY_DISABLED_TARGETS)
-#define HWY_DISABLED_TARGETS (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_DL | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
+#define HWY_DISABLED_TARGETS (HWY_SSE2 | HWY_SSSE3 | HWY_AVX3_ZEN4 | HWY_AVX3_SPR)
 // Highway asks AES of every target from SSE4 up. Flags such as -march=x86-64-v3 or haswell lack it,
 // and Highway's own choice would be a target that is left out; so the best one of the flags is
 // named. (It must differ between flags: target lists keep the bodies of such units apart.)

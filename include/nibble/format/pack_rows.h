@@ -185,6 +185,7 @@ void pack_panel(quantized_view<const F> from, const packed_data& to, std::size_t
   using P = parts_of<M>;
   using E = typename P::element;
   const packed_shape& shape = to.shape;
+  if (shape.cols == 0) return;
   const code_source<F> source{from};
   constexpr std::size_t bytes = strip_bytes(E::bits);
   auto* const codes = const_cast<std::uint8_t*>(to.codes) + panel * shape.num_strips() * bytes;

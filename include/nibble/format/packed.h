@@ -204,10 +204,7 @@ inline constexpr std::size_t max_segment_cols = 32768;
   s.rows = rows;
   s.cols = cols;
   s.num_panels = rows / panel_rows + (rows % panel_rows != 0);
-  if (rows == 0 || cols == 0) {
-    s.num_panels = 0;
-    return s;
-  }
+  if (cols == 0) return s;
   const auto up = [](std::size_t n, std::size_t d) { return (n + d - 1) / d * d; };
   s.block = block < cols ? block : cols;
   if (block <= 16) {

@@ -5,3 +5,4 @@
 #include "nibble/kernel/dequantize-inl.h"
 #include "nibble/kernel/quantize-inl.h"
 #include "nibble/kernel/epilogue-inl.h"
+#include "nibble/kernel/gemm-inl.h"

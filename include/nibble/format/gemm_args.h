@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// What packed products are given: activations, options, and the checked arguments of a kernel.
+#ifndef NIBBLE_FORMAT_GEMM_ARGS_H_
+#define NIBBLE_FORMAT_GEMM_ARGS_H_
+
+#include <span>
+
+#include "nibble/core/context.h"
+#include "nibble/core/errors.h"
+#include "nibble/format/codec.h"
+#include "nibble/format/epilogue.h"
+#include "nibble/format/packed.h"
+#include "nibble/matrix.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// How products are computed.
+enum class compute_path : std::uint8_t {
+  automatic,  ///< the library's choice; explain() says which and why
+  integer,    ///< int8 activations, int32 sums within a block; the same bits on every CPU
+  bf16,       ///< weights and activations rounded to bf16, f32 sums
+  exact,      ///< dequantized weights and activations in f32, fused multiply-add
+};
+
+[[nodiscard]] constexpr const char* name_of(compute_path p) noexcept {
+  switch (p) {
+    case compute_path::integer: return "integer";
+    case compute_path::bf16: return "bf16";
+    case compute_path::exact: return "exact";
+    default: return "automatic";
+  }
+}
+
+/// Which activations share a scale on the integer path.
+enum class activation_scale : std::uint8_t {
+  automatic,  ///< per_block for weights with blocks, per_row for whole rows
+  per_row,
+  per_block,  ///< the blocks of the weights, but at least 32 values
+};
+
+/// Instructions beyond the target's own that a call may use. For tests and comparisons: kernels
+/// with and without them agree as their path promises.
+enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, amx = 4, all = 255 };
+[[nodiscard]] constexpr bool has(extension set, extension one) noexcept {
+  return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
+}
+[[nodiscard]] constexpr extension operator|(extension a, extension b) noexcept {
+  return static_cast<extension>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
+}
+
+struct gemm_options {
+  compute_path path = compute_path::automatic;
+  activation_scale scale = activation_scale::automatic;
+  extension extensions = extension::all;
+};
+
+/// Activations [m x k]: floats of some type, or int8 / uint8 codes with scales.
+struct activations {
+  const void* data = nullptr;
+  number_type type = number_type::f32;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::size_t stride = 0;  ///< in elements
+
+  /// Codes only: x = (code - zero_point) * scale. One scale per row, or one per `scale_cols`
+  /// columns, which must be the block length of the weights (or a multiple of it).
+  const float* scales = nullptr;
+  std::size_t scale_stride = 1;               ///< floats from row to row
+  std::size_t scale_cols = 0;                 ///< 0: whole rows
+  const std::int32_t* zero_points = nullptr;  ///< [m] or null
+
+  /// GPTQ's g_idx as a permutation: packed column j of w belongs to column order[j] of x. Null: in
+  /// order. [k], a permutation of 0 .. k-1.
+  const std::uint32_t* order = nullptr;
+
+  activations() = default;
+  activations(matrix_view<const float> x) noexcept  // NOLINT: implicit by design
+      : data(x.data), rows(x.rows), cols(x.cols), stride(x.stride) {}
+  activations(matrix_view<float> x) noexcept  // NOLINT: implicit by design
+      : activations(matrix_view<const float>(x)) {}
+  /// bf16 or f16 bits.
+  activations(matrix_view<const std::uint16_t> x, number_type half) noexcept
+      : data(x.data), type(half), rows(x.rows), cols(x.cols), stride(x.stride) {
+    NIBBLE_ASSERT(half == number_type::bf16 || half == number_type::f16,
+                  "16-bit activations are bf16 or f16");
+  }
+  activations(matrix_view<const std::int8_t> x, const float* row_scales) noexcept
+      : data(x.data),
+        type(number_type::int8),
+        rows(x.rows),
+        cols(x.cols),
+        stride(x.stride),
+        scales(row_scales) {}
+  activations(matrix_view<const std::uint8_t> x, const float* row_scales,
+              const std::int32_t* zeros) noexcept
+      : data(x.data),
+        type(number_type::uint8),
+        rows(x.rows),
+        cols(x.cols),
+        stride(x.stride),
+        scales(row_scales),
+        zero_points(zeros) {}
+};
+
+/// Where a product goes: [m x n] of f32, bf16, f16, int8 or uint8.
+struct results {
+  void* data = nullptr;
+  number_type type = number_type::f32;
+  std::size_t rows = 0;
+  std::size_t cols = 0;
+  std::size_t stride = 0;  ///< in elements
+
+  results() = default;
+  results(matrix_view<float> y) noexcept  // NOLINT: implicit by design
+      : data(y.data), rows(y.rows), cols(y.cols), stride(y.stride) {}
+  results(matrix_view<std::uint16_t> y, number_type half) noexcept
+      : data(y.data), type(half), rows(y.rows), cols(y.cols), stride(y.stride) {
+    NIBBLE_ASSERT(half == number_type::bf16 || half == number_type::f16,
+                  "16-bit results are bf16 or f16");
+  }
+  results(matrix_view<std::int8_t> y) noexcept  // NOLINT: implicit by design
+      : data(y.data), type(number_type::int8), rows(y.rows), cols(y.cols), stride(y.stride) {}
+  results(matrix_view<std::uint8_t> y) noexcept  // NOLINT: implicit by design
+      : data(y.data), type(number_type::uint8), rows(y.rows), cols(y.cols), stride(y.stride) {}
+};
+
+namespace detail {
+
+/// Kernels are made per kind: formats that differ in block length, sign or wire layout share one.
+template <class Codec, shift_use Shift, class Scale, class ShiftFactor>
+struct packed_kind {};
+template <class F>
+using kind_of = packed_kind<codec_of<typename parts_of<typename meaning_of<F>::type>::element>,
+                            shift_use_of<typename meaning_of<F>::type>(),
+                            typename parts_of<typename meaning_of<F>::type>::scale,
+                            typename parts_of<typename meaning_of<F>::type>::shift>;
+
+/// One product of a call: y = epilogue(x w^T), or of the rows that `rows` lists.
+struct gemm_item {
+  const packed_data* w = nullptr;
+  const packed_data* pair = nullptr;  ///< gated: the matrix whose products multiply act(x w^T)
+  results y;
+  const epilogue* post = nullptr;
+  second_channels pair_channels{};
+  const std::uint32_t* x_rows = nullptr;  ///< rows of x, and of y; null: all, in order
+  const std::uint32_t* y_rows = nullptr;
+  std::size_t num_rows = 0;
+};
+
+struct gemm_args {
+  std::span<const gemm_item> items;  ///< of one format and one k
+  activations x;
+  gemm_options options;
+  const codec_info* codec = nullptr;
+  context* with = nullptr;
+};
+
+/// What a call comes to: for explain() and for the driver.
+struct gemm_plan {
+  bool possible = true;  ///< false: the path was forced, and the format has none of that kind
+  compute_path path = compute_path::exact;
+  const char* kernel = "";
+  bool per_block_scales = false;
+  bool amx = false;
+  bool bf16_dot = false;
+  bool avx_vnni = false;
+};
+
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_FORMAT_GEMM_ARGS_H_

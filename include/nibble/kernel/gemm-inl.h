@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// The driver of packed products: prepare x once, then for groups of panels of w in parallel decode
+// a chunk of k into scratch, multiply all rows of x with it, next chunk; epilogue at the end.
+//
+//   for group of 4 panels (64 rows of w)   in parallel; no two write the same y
+//     for block of rows of x               only many rows are split, and few groups
+//       for chunk of k                     decoded: 4 panels x chunk, stays in the L1 or L2 cache
+//         for tile                         micro-kernel: registers
+//       epilogue: from the private sums to y, written once
+//
+// Sums live in a private buffer, never in y: rows of y a power of two apart would share cache sets.
+// With one row of x, the panels of a group are read in turn, a few KiB each: four streams, which a
+// core needs to use its memory bandwidth.
+#if defined(NIBBLE_KERNEL_GEMM_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_GEMM_INL_H_
+#undef NIBBLE_KERNEL_GEMM_INL_H_
+#else
+#define NIBBLE_KERNEL_GEMM_INL_H_
+#endif
+
+#include "nibble/kernel/epilogue-inl.h"
+#include "nibble/kernel/gemm_prepare-inl.h"
+#include "nibble/kernel/gemm_tiles-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// What the driver needs to know of a packed kind.
+struct PackedOps {
+  void (*levels)(const uint8_t*, size_t, const detail::codec_info&, uint8_t*);
+  void (*floats)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
+                 size_t, size_t, void*);
+  void (*halves)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
+                 size_t, size_t, void*);
+  void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
+  void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
+  size_t strip_bytes;
+  detail::shift_use shift;
+  bool narrow;
+  bool raw_levels;  ///< packed codes are levels: nothing to decode
+};
+
+template <class Codec, detail::shift_use kShift, class Scale, class ShiftFactor>
+HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor> /*kind*/) {
+  PackedOps o{};
+  if constexpr (Codec::has_levels) {
+    o.levels = &DecodeLevels<Codec>;
+    o.raw_levels = Codec::bits == 8;
+  }
+  o.floats = &DecodeFloats<Codec, kShift, FloatOut::kF32>;
+  o.halves = &DecodeFloats<Codec, kShift, FloatOut::kBf16>;
+  o.scales = &ReadFactor<Scale>;
+  o.shifts = &ReadFactor<ShiftFactor>;
+  o.strip_bytes = detail::strip_bytes(Codec::bits);
+  o.shift = kShift;
+  o.narrow = Codec::narrow;
+  return o;
+}
+
+/// Panels that one task decodes and multiplies at a time.
+inline constexpr size_t kGroupPanels = 4;
+inline constexpr size_t kGroupColumns = kGroupPanels * panel_rows;
+/// Rows of x that one task keeps sums of.
+inline constexpr size_t kMaxTaskRows = 512;
+
+/// Sizes and places of scratch.
+struct GemmScratch {
+  size_t chunk_cols;  ///< columns of w decoded at a time
+  size_t chunk_segments;
+  size_t task_rows;
+  size_t w_bytes;  ///< of one panel's decoded chunk
+  size_t worker_bytes;
+  size_t x_bytes;
+};
+
+struct WorkerScratch {
+  uint8_t* w;
+  float* scales;
+  float* shifts;
+  int32_t* level_sums;
+  float* c;
+  float* c_pair;
+  int32_t* partial;
+  const void** x;
+  const float** x_scale;
+  const int32_t** x_sum;
+  int32_t* x_zero;
+};
+
+struct GemmRun {
+  const detail::gemm_args& args;
+  const detail::gemm_plan& plan;
+  const PackedOps& ops;
+  const packed_shape& shape;  ///< of the first matrix; k is that of all
+  GemmScratch sizes;
+  PreparedX x;
+  uint8_t* workers;
+  size_t row_blocks = 1;
+};
+
+HWY_INLINE size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+template <class T>
+HWY_INLINE T* TakeScratch(uint8_t*& at, size_t count) {
+  T* const p = reinterpret_cast<T*>(at);
+  at += RoundUp(count * sizeof(T), 64);
+  return p;
+}
+
+/// Places of one worker's scratch; with at == nullptr the end is the size.
+HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
+  const GemmScratch& z = run.sizes;
+  WorkerScratch s{};
+  const size_t factors = kGroupPanels * z.chunk_segments * panel_rows;
+  s.w = TakeScratch<uint8_t>(at, kGroupPanels * z.w_bytes);
+  s.scales = TakeScratch<float>(at, factors);
+  s.shifts = TakeScratch<float>(at, factors);
+  s.level_sums = TakeScratch<int32_t>(at, factors);
+  s.c = TakeScratch<float>(at, z.task_rows * kGroupColumns);
+  s.c_pair = TakeScratch<float>(at, z.task_rows * kGroupColumns);
+  s.partial = TakeScratch<int32_t>(at, z.task_rows * kGroupColumns);
+  s.x = TakeScratch<const void*>(at, z.task_rows);
+  s.x_scale = TakeScratch<const float*>(at, z.task_rows);
+  s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);
+  s.x_zero = TakeScratch<int32_t>(at, z.task_rows);
+  return s;
+}
+
+/// All tiles of a chunk on the integer path.
+template <bool kNarrow, bool kFloatShift>
+HWY_NOINLINE void IntTiles(const IntTileArgs& base, size_t rows, size_t columns) {
+  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
+    IntTileArgs a = base;
+    a.x += m;
+    a.x_scale += m;
+    a.x_sum += m;
+    if (a.x_zero != nullptr) a.x_zero += m;
+    a.c += m * a.c_stride;
+    a.partial += m * a.c_stride;
+    IntTile<kNarrow, kFloatShift, kRows, kVectors>(a, column);
+  });
+}
+
+template <class = void>
+HWY_NOINLINE void RunIntTiles(bool narrow, const IntTileArgs& a, size_t rows, size_t columns) {
+  constexpr bool kOneKind = HWY_TARGET <= HWY_AVX3_DL;  // one instruction for all levels
+  const bool float_shift =
+      a.shift == detail::shift_use::zero_float || a.shift == detail::shift_use::offset;
+  if (narrow && !kOneKind) {
+    float_shift ? IntTiles<!kOneKind, true>(a, rows, columns)
+                : IntTiles<!kOneKind, false>(a, rows, columns);
+  } else {
+    float_shift ? IntTiles<false, true>(a, rows, columns)
+                : IntTiles<false, false>(a, rows, columns);
+  }
+}
+
+template <FloatOut kType>
+HWY_NOINLINE void FloatTiles(const FloatTileArgs& base, size_t rows, size_t columns) {
+  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
+    FloatTileArgs a = base;
+    a.x += m;
+    a.c += m * a.c_stride;
+    FloatTile<kType, kRows, kVectors>(a, column);
+  });
+}
+
+/// Sums of levels of each segment, for activations with zero points: products with ones.
+template <class = void>
+HWY_NOINLINE void SumLevels(const uint8_t* HWY_RESTRICT w, size_t num_segments,
+                            size_t segment_quads, int32_t* HWY_RESTRICT sums) {
+  const SumTag di;
+  const auto ones = hn::Set(QuadTag(), int8_t{1});
+  for (size_t s = 0; s < num_segments; ++s) {
+    for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(di)) {
+      auto sum = hn::Zero(di);
+      for (size_t q = 0; q < segment_quads; ++q) {
+        sum = DotQuad<false>(hn::LoadU(LevelTag(), w + (s * segment_quads + q) * 64 + lane * 4),
+                             ones, sum);
+      }
+      hn::StoreU(sum, di, sums + s * panel_rows + lane);
+    }
+  }
+}
+
+/// Products of rows x_row(0) .. x_row(rows - 1) with the panels of a group, into c.
+template <class = void>
+HWY_NOINLINE void MultiplyGroup(const GemmRun& run, const packed_data& w, size_t first_panel,
+                                size_t num_panels, const uint32_t* x_rows, size_t first_row,
+                                size_t rows, const WorkerScratch& s, float* HWY_RESTRICT c) {
+  const packed_shape& shape = w.shape;
+  const GemmScratch& z = run.sizes;
+  const bool integer = run.plan.path == compute_path::integer;
+  const bool is_f32 = run.plan.path == compute_path::exact;
+  const detail::codec_info& info = *run.args.codec;
+  const auto row_of = [&](size_t m) {
+    return x_rows == nullptr ? first_row + m : size_t{x_rows[first_row + m]};
+  };
+  std::memset(c, 0, rows * kGroupColumns * sizeof(float));
+  const size_t columns = num_panels * panel_rows;
+  const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
+  const size_t spb = shape.segments_per_block();
+  const bool whole_segments = shape.segment_cols <= z.chunk_cols;
+  for (size_t k = 0; k < shape.packed_cols;) {
+    // A chunk is some whole segments, or a part of one.
+    const size_t segment = k / shape.segment_cols;
+    const size_t skip = k % shape.segment_cols;
+    size_t cols = HWY_MIN(z.chunk_cols, shape.packed_cols - k);
+    if (!whole_segments) cols = HWY_MIN(cols, shape.segment_cols - skip);
+    const size_t segments = whole_segments ? cols / shape.segment_cols : 1;
+    const size_t num_strips = cols / strip_cols;
+    const bool first = skip == 0;
+    const bool last = whole_segments || skip + cols == shape.segment_cols;
+    const uint8_t* codes =
+        w.codes + first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+
+    for (size_t p = 0; p < num_panels; ++p) {
+      float* const scales = s.scales + p * z.chunk_segments * panel_rows;
+      float* const shifts = s.shifts + p * z.chunk_segments * panel_rows;
+      const auto read = [&](auto fn, size_t part, float* to) {
+        fn(w, part, first_panel + p, segment / spb, spb == 1 ? segments : 1, to);
+        for (size_t i = 1; i < segments && spb != 1; ++i) {
+          for (size_t lane = 0; lane < panel_rows; ++lane) {
+            to[i * panel_rows + lane] = to[lane];
+          }
+        }
+      };
+      read(run.ops.scales, detail::scale_codes, scales);
+      if (run.ops.shift != detail::shift_use::none) {
+        read(run.ops.shifts, detail::shift_codes, shifts);
+      }
+      const uint8_t* from = codes + p * panel_bytes;
+      uint8_t* const to = s.w + p * z.w_bytes;
+      if (integer) {
+        if (info.unit != 1.0f) {
+          for (size_t i = 0; i < segments * panel_rows; ++i) scales[i] *= info.unit;
+        }
+        if (!run.ops.raw_levels) run.ops.levels(from, num_strips, info, to);
+        if (run.x.zeros != nullptr) {
+          SumLevels(run.ops.raw_levels ? from : to, segments, cols / segments / 4,
+                    s.level_sums + p * z.chunk_segments * panel_rows);
+        }
+      } else {
+        (is_f32 ? run.ops.floats : run.ops.halves)(from, num_strips, info, scales, shifts,
+                                                   shape.segment_cols, skip, to);
+      }
+    }
+
+    if (integer) {
+      for (size_t m = 0; m < rows; ++m) {
+        const size_t r = row_of(m);
+        s.x[m] = run.x.codes + r * run.x.code_stride + k;
+        s.x_scale[m] = run.x.scales + r * run.x.segment_stride + segment;
+        s.x_sum[m] = run.x.sums + r * run.x.segment_stride + segment;
+        if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
+      }
+      IntTileArgs a{};
+      a.w = run.ops.raw_levels ? codes : s.w;
+      a.w_stride = run.ops.raw_levels ? panel_bytes : z.w_bytes;
+      a.scales = s.scales;
+      a.shifts = s.shifts;
+      a.factor_stride = z.chunk_segments * panel_rows;
+      a.level_sums = s.level_sums;
+      a.x = reinterpret_cast<const int8_t* const*>(s.x);
+      a.x_scale = s.x_scale;
+      a.x_sum = s.x_sum;
+      a.x_zero = run.x.zeros == nullptr ? nullptr : s.x_zero;
+      a.num_segments = segments;
+      a.segment_quads = cols / segments / 4;
+      a.bias = info.bias;
+      a.shift = run.ops.shift;
+      a.first = first;
+      a.last = last;
+      a.c = c;
+      a.partial = s.partial;
+      a.c_stride = kGroupColumns;
+      RunIntTiles(run.ops.narrow, a, rows, columns);
+    } else {
+      FloatTileArgs a{};
+      a.w = s.w;
+      a.w_stride = z.w_bytes;
+      a.x = s.x;
+      a.c = c;
+      a.c_stride = kGroupColumns;
+      for (size_t m = 0; m < rows; ++m) {
+        const size_t r = row_of(m);
+        s.x[m] = is_f32 ? static_cast<const void*>(run.x.floats + r * run.x.float_stride + k)
+                        : run.x.halves + r * run.x.half_stride + k;
+      }
+      if (is_f32) {
+        a.num_steps = cols;
+        FloatTiles<FloatOut::kF32>(a, rows, columns);
+      } else {
+        a.num_steps = cols / 2;
+        FloatTiles<FloatOut::kBf16>(a, rows, columns);
+      }
+    }
+    k += cols;
+  }
+}
+
+/// One task: a block of rows times a group of panels, and the epilogue.
+template <class = void>
+HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, size_t group,
+                          size_t row_block, size_t worker) {
+  uint8_t* at = run.workers + worker * run.sizes.worker_bytes;
+  const WorkerScratch s = PlaceWorker(run, at);
+  const size_t first_panel = group * kGroupPanels;
+  const size_t num_panels = HWY_MIN(kGroupPanels, item.w->shape.num_panels - first_panel);
+  const size_t first_row = row_block * run.sizes.task_rows;
+  if (first_row >= item.num_rows) return;
+  const size_t rows = HWY_MIN(run.sizes.task_rows, item.num_rows - first_row);
+  MultiplyGroup(run, *item.w, first_panel, num_panels, item.x_rows, first_row, rows, s, s.c);
+  if (item.pair != nullptr) {
+    MultiplyGroup(run, *item.pair, first_panel, num_panels, item.x_rows, first_row, rows, s,
+                  s.c_pair);
+  }
+  const size_t column = first_panel * panel_rows;
+  const size_t columns = HWY_MIN(num_panels * panel_rows, item.w->shape.rows - column);
+  for (size_t m = 0; m < rows; ++m) {
+    const size_t r = item.y_rows == nullptr ? first_row + m : item.y_rows[first_row + m];
+    uint8_t* const y =
+        static_cast<uint8_t*>(item.y.data) + r * item.y.stride * size_of(item.y.type);
+    ApplyEpilogue(*item.post, s.c + m * kGroupColumns,
+                  item.pair == nullptr ? nullptr : s.c_pair + m * kGroupColumns, r, column, columns,
+                  y, item.y.type, item.pair_channels);
+  }
+}
+
+/// Rows of x that tasks are split into, so that few columns still feed all threads.
+HWY_INLINE size_t ChooseTaskRows(size_t rows, size_t groups, size_t threads) {
+  size_t task_rows = HWY_MIN(rows, kMaxTaskRows);
+  while (task_rows > 32 && groups * ((rows + task_rows - 1) / task_rows) < 2 * threads) {
+    task_rows = RoundUp(task_rows / 2, 16);
+  }
+  return task_rows == 0 ? 1 : task_rows;
+}
+
+template <class = void>
+HWY_NOINLINE void PrepareRow(const GemmRun& run, size_t r, float* scratch) {
+  const activations& x = run.args.x;
+  switch (run.plan.path) {
+    case compute_path::integer: {
+      const size_t per_block = HWY_MAX(run.shape.block_cols, strip_cols);
+      PrepareCodes(x, r, run.shape, run.plan.per_block_scales ? per_block : run.shape.packed_cols,
+                   scratch, run.x);
+      break;
+    }
+    case compute_path::bf16: PrepareHalves(x, r, run.shape, scratch, run.x); break;
+    default:
+      PackFloatRow(x, r, run.shape, scratch,
+                   const_cast<float*>(run.x.floats) + r * run.x.float_stride);
+  }
+}
+
+template <class = void>
+HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan& plan,
+                          const PackedOps& ops) {
+  context& with = *args.with;
+  const packed_shape& shape = args.items[0].w->shape;
+  GemmRun run{args, plan, ops, shape, {}, {}, nullptr, 1};
+  size_t most_rows = 0;
+  size_t groups = 0;
+  for (const detail::gemm_item& item : args.items) {
+    most_rows = HWY_MAX(most_rows, item.num_rows);
+    groups += RoundUp(item.w->shape.num_panels, kGroupPanels) / kGroupPanels;
+  }
+  if (most_rows == 0 || groups == 0) return errc::ok;
+
+  GemmScratch& z = run.sizes;
+  const bool integer = plan.path == compute_path::integer;
+  const bool raw = integer && ops.raw_levels;
+  const size_t want = raw ? 2048 : most_rows <= 8 ? 256 : 512;
+  const size_t unit = HWY_MAX(RoundUp(shape.segment_cols, strip_cols), strip_cols);
+  z.chunk_cols = unit <= want ? want / unit * unit : want;
+  z.chunk_cols = HWY_MAX(HWY_MIN(z.chunk_cols, shape.packed_cols), strip_cols);
+  z.chunk_segments = HWY_MAX(z.chunk_cols / HWY_MAX(shape.segment_cols, size_t{1}), size_t{1}) + 1;
+  z.w_bytes = raw ? 0
+                  : z.chunk_cols * panel_rows *
+                        (integer                           ? 1
+                         : plan.path == compute_path::bf16 ? 2
+                                                           : 4);
+  z.task_rows = ChooseTaskRows(most_rows, groups, with.num_threads());
+  run.row_blocks = (most_rows + z.task_rows - 1) / z.task_rows;
+
+  // Places: prepared rows, a row of floats per worker, then scratch per worker.
+  const size_t x_rows = args.x.rows;
+  const size_t row_floats = shape.packed_cols + shape.cols + 16;
+  const bool in_place = plan.path == compute_path::exact && args.x.type == number_type::f32 &&
+                        args.x.order == nullptr && shape.packed_cols == shape.cols;
+  const auto place = [&](uint8_t* at) {
+    const uint8_t* const start = at;
+    PreparedX& x = run.x;
+    x.segment_stride = shape.num_segments();
+    if (integer) {
+      x.code_stride = RoundUp(shape.packed_cols, 64) + 64;
+      x.codes = TakeScratch<int8_t>(at, x_rows * x.code_stride);
+      x.scales = TakeScratch<float>(at, x_rows * x.segment_stride);
+      x.sums = TakeScratch<int32_t>(at, x_rows * x.segment_stride);
+      const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
+      x.zeros = zeros ? TakeScratch<int32_t>(at, x_rows) : nullptr;
+    } else if (plan.path == compute_path::bf16) {
+      x.half_stride = RoundUp(shape.packed_cols, 32) + 32;
+      x.halves = TakeScratch<uint16_t>(at, x_rows * x.half_stride);
+    } else if (in_place) {
+      x.floats = static_cast<const float*>(args.x.data);
+      x.float_stride = args.x.stride;
+    } else {
+      x.float_stride = RoundUp(shape.packed_cols, 16) + 16;
+      x.floats = TakeScratch<float>(at, x_rows * x.float_stride);
+    }
+    run.workers = at;
+    uint8_t* worker_end = at;
+    PlaceWorker(run, worker_end);
+    TakeScratch<float>(worker_end, row_floats);
+    z.worker_bytes = static_cast<size_t>(worker_end - at);
+    return static_cast<size_t>(at - start) + z.worker_bytes * with.num_threads();
+  };
+  alignas(64) static constexpr uint8_t kNowhere[64] = {};
+  const size_t bytes = place(const_cast<uint8_t*>(kNowhere));
+  const context::lease scratch(with, bytes);
+  if (scratch.data() == nullptr) return errc::out_of_memory;
+  place(scratch.data());
+
+  if (!in_place) {
+    with.run(
+        x_rows,
+        [](void* p, size_t r, size_t worker) {
+          const GemmRun& go = *static_cast<const GemmRun*>(p);
+          const size_t floats = RoundUp((go.shape.packed_cols + go.shape.cols + 16) * 4, 64);
+          PrepareRow(
+              go, r,
+              reinterpret_cast<float*>(go.workers + (worker + 1) * go.sizes.worker_bytes - floats));
+        },
+        &run);
+  }
+  with.run(
+      groups * run.row_blocks,
+      [](void* p, size_t task, size_t worker) {
+        const GemmRun& go = *static_cast<const GemmRun*>(p);
+        const size_t row_block = task % go.row_blocks;
+        size_t group = task / go.row_blocks;
+        for (const detail::gemm_item& item : go.args.items) {
+          const size_t here = RoundUp(item.w->shape.num_panels, kGroupPanels) / kGroupPanels;
+          if (group < here) {
+            RunTask(go, item, group, row_block, worker);
+            return;
+          }
+          group -= here;
+        }
+      },
+      &run);
+  return errc::ok;
+}
+
+/// Which path, and how: the only place that decides.
+template <class Kind>
+HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* plan) {
+  const PackedOps ops = OpsOf(Kind());
+  const packed_shape& shape = args.items[0].w->shape;
+  const detail::codec_info& info = *args.codec;
+  plan->path = args.options.path;
+  const bool codes_given = args.x.type == number_type::int8 || args.x.type == number_type::uint8;
+  if (plan->path == compute_path::automatic) {
+    plan->path = info.exact_levels || (codes_given && info.has_levels) ? compute_path::integer
+                                                                       : compute_path::exact;
+  }
+  plan->possible = plan->path != compute_path::integer || ops.levels != nullptr;
+  plan->per_block_scales =
+      args.options.scale == activation_scale::per_block ||
+      (args.options.scale == activation_scale::automatic && shape.block < shape.cols);
+}
+
+template <class Kind>
+HWY_NOINLINE errc GemmKernel(const detail::gemm_args& args) {
+  detail::gemm_plan plan;
+  PlanKernel<Kind>(args, &plan);
+  return RunGemm(args, plan, OpsOf(Kind()));
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Dot products of one vector of decoded weights, the only part of a tile that differs between
+// instruction sets.
+//
+//   u8 x s8, 4 k   AVX3_DL          vpdpbusd                                  1 operation
+//                  narrow levels    maddubs (exact: 2 * 127 * 128 < 2^15),
+//                                   madd with ones, add                       3
+//                  8-bit levels     odd and even bytes as int16, 2 madd       6
+//   bf16, 2 k      widened, 2 fused multiply-adds                             4
+//
+// vpdpbusd does not saturate; neither do the others, so all give the same int32.
+#if defined(NIBBLE_KERNEL_GEMM_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_GEMM_DOT_INL_H_
+#undef NIBBLE_KERNEL_GEMM_DOT_INL_H_
+#else
+#define NIBBLE_KERNEL_GEMM_DOT_INL_H_
+#endif
+
+#include <cstring>
+
+#include "hwy/highway.h"
+#include "nibble/kernel/packed_decode-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using SumTag = hn::RebindToSigned<LaneTag>;
+using QuadTag = hn::Repartition<int8_t, LaneTag>;
+
+/// Four activations in every lane.
+HWY_INLINE hn::Vec<QuadTag> BroadcastQuad(const int8_t* HWY_RESTRICT x) {
+  int32_t four;
+  std::memcpy(&four, x, 4);
+  return hn::BitCast(QuadTag(), hn::Set(SumTag(), four));
+}
+
+/// sum + dot of 4 levels with 4 activations per lane. kNarrow: levels are below 128.
+template <bool kNarrow>
+HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<SumTag> sum) {
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+  return hn::SumOfMulQuadAccumulate(SumTag(), levels, x, sum);
+#elif HWY_ARCH_X86
+  const hn::Repartition<int16_t, LaneTag> d16;
+  if constexpr (kNarrow) {
+    const auto pairs = hn::SatWidenMulPairwiseAdd(d16, levels, x);
+    return hn::Add(sum, hn::WidenMulPairwiseAdd(SumTag(), pairs, hn::Set(d16, int16_t{1})));
+  } else {
+    const hn::RebindToUnsigned<decltype(d16)> du16;
+    const auto even =
+        hn::BitCast(d16, hn::And(hn::BitCast(du16, levels), hn::Set(du16, uint16_t{255})));
+    const auto odd = hn::BitCast(d16, hn::ShiftRight<8>(hn::BitCast(du16, levels)));
+    const auto x16 = hn::BitCast(d16, x);
+    const auto x_even = hn::ShiftRight<8>(hn::ShiftLeft<8>(x16));
+    const auto x_odd = hn::ShiftRight<8>(x16);
+    return hn::Add(sum, hn::Add(hn::WidenMulPairwiseAdd(SumTag(), even, x_even),
+                                hn::WidenMulPairwiseAdd(SumTag(), odd, x_odd)));
+  }
+#else
+  return hn::SumOfMulQuadAccumulate(SumTag(), levels, x, sum);
+#endif
+}
+
+/// sum + dot of one f32 or two bf16 per lane with the same of x, broadcast.
+template <FloatOut kType>
+HWY_INLINE hn::Vec<LaneTag> DotFloat(LevelVec w, const uint8_t* HWY_RESTRICT x,
+                                     hn::Vec<LaneTag> sum) {
+  const LaneTag df;
+  if constexpr (kType == FloatOut::kF32) {
+    float one;
+    std::memcpy(&one, x, 4);
+    return hn::MulAdd(hn::BitCast(df, w), hn::Set(df, one), sum);
+  } else {
+    const hn::RebindToUnsigned<LaneTag> du;
+    uint32_t two;
+    std::memcpy(&two, x, 4);
+    const auto pair = hn::BitCast(du, w);
+    const auto low = hn::BitCast(df, hn::ShiftLeft<16>(pair));
+    const auto high = hn::BitCast(df, hn::And(pair, hn::Set(du, 0xFFFF0000u)));
+    const auto x_low = hn::BitCast(df, hn::Set(du, two << 16));
+    const auto x_high = hn::BitCast(df, hn::Set(du, two & 0xFFFF0000u));
+    return hn::MulAdd(high, x_high, hn::MulAdd(low, x_low, sum));
+  }
+}
+
+/// c += scaled sum of a segment: the definition of the integer path, rounding by rounding.
+///
+///   t = float(sum)            zero_float: t = t - shift * float(x_sum)
+///   c = c + t * (scale * x_scale)
+///   offset: c = c + shift * (x_scale * float(x_sum))
+/// kFloatShift: zero_float or offset, which of them `use` says.
+template <bool kFloatShift>
+HWY_INLINE void FinishSegment(hn::Vec<SumTag> sum, hn::Vec<LaneTag> scale,
+                              const float* HWY_RESTRICT shifts, detail::shift_use use,
+                              float x_scale, int32_t x_sum, float* HWY_RESTRICT c) {
+  const LaneTag df;
+  auto t = hn::ConvertTo(df, sum);
+  const auto x_scale_v = hn::Set(df, x_scale);
+  const auto factor = Rounded(hn::Mul(scale, x_scale_v));
+  if constexpr (!kFloatShift) {
+    hn::StoreU(MulThenAdd(t, factor, hn::LoadU(df, c)), df, c);
+  } else {
+    const auto x_sum_f = hn::ConvertTo(df, hn::Set(SumTag(), x_sum));
+    const auto shift = hn::LoadU(df, shifts);
+    if (use == detail::shift_use::zero_float) {
+      t = hn::Sub(t, Rounded(hn::Mul(shift, x_sum_f)));
+      hn::StoreU(MulThenAdd(t, factor, hn::LoadU(df, c)), df, c);
+    } else {
+      const auto y = MulThenAdd(t, factor, hn::LoadU(df, c));
+      hn::StoreU(MulThenAdd(shift, Rounded(hn::Mul(x_scale_v, x_sum_f)), y), df, c);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// From packed strips to what micro-kernels multiply, a chunk of k at a time into scratch:
+//
+//   DecodeLevels   bytes of the integer path, [k / 4][16 rows][4]
+//   DecodeFloats   dequantized values, [k][16 rows] as f32 or [k / 2][16 rows][2] as bf16
+//   ReadFactor     scales or shifts of whole blocks as floats, [block][16 rows]
+//
+// These are the only packed kernels that know a format. A part of a panel is `rows` lanes wide: as
+// many as fit a vector, at most 16. Per 64 bytes of levels: 4 bits 1 load, 3 operations, 2 stores
+// per two quads; 2 bits 2 per quad. Per 16 floats: 2 to part, 1-2 to decode, 1-2 to scale, 1 store.
+#if defined(NIBBLE_KERNEL_PACKED_DECODE_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_PACKED_DECODE_INL_H_
+#undef NIBBLE_KERNEL_PACKED_DECODE_INL_H_
+#else
+#define NIBBLE_KERNEL_PACKED_DECODE_INL_H_
+#endif
+
+#include <utility>
+
+#include "hwy/cache_control.h"
+#include "hwy/highway.h"
+#include "nibble/format/codec.h"
+#include "nibble/format/packed.h"
+#include "nibble/kernel/dequantize-inl.h"
+#include "nibble/kernel/lookup-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+using LaneTag = FloatTag;  // one row per lane
+using LevelTag = hn::Repartition<uint8_t, LaneTag>;
+using LevelVec = hn::Vec<LevelTag>;
+
+/// How far ahead of a strip its panel is fetched.
+inline constexpr size_t kPrefetchBytes = 4096;
+
+/// Calls fn(std::integral_constant<size_t, i>) for i = 0 .. kCount - 1, unrolled.
+template <size_t kCount, class Fn>
+HWY_INLINE void Unroll(Fn&& fn) {
+  [&]<size_t... i>(std::index_sequence<i...>) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    (fn(std::integral_constant<size_t, i>()), ...);
+  }
+  (std::make_index_sequence<kCount>());
+}
+
+/// Codes of quad q (0 .. 7) of a strip, for the rows that start at byte `part` of a vector.
+template <int kBits, size_t kQuad>
+HWY_INLINE LevelVec QuadCodes(const uint8_t* HWY_RESTRICT strip, size_t part) {
+  const LevelTag d;
+  if constexpr (kBits == 8) {
+    return hn::LoadU(d, strip + kQuad * 64 + part);
+  } else {
+    const hn::Repartition<uint16_t, LevelTag> d16;
+    constexpr std::array<int, 3> kPlanes = detail::planes_of(kBits);
+    auto codes = hn::Zero(d);
+    Unroll<3>([&](auto p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      constexpr int kWidth = kPlanes[p];
+      if constexpr (kWidth != 0) {
+        constexpr int kTo = (p > 0 ? kPlanes[0] : 0) + (p > 1 ? kPlanes[1] : 0);
+        constexpr size_t kPerVector = 8 / static_cast<size_t>(kWidth);
+        constexpr size_t kByte = detail::strip_bytes(kTo) + kQuad / kPerVector * 64;
+        constexpr int kShift = static_cast<int>(kQuad % kPerVector) * kWidth - kTo;
+        auto v = hn::BitCast(d16, hn::LoadU(d, strip + kByte + part));
+        if constexpr (kShift > 0) v = hn::ShiftRight<kShift>(v);
+        if constexpr (kShift < 0) v = hn::ShiftLeft<-kShift>(v);
+        const auto mask = hn::Set(d, static_cast<uint8_t>(((1u << kWidth) - 1) << kTo));
+        codes =
+            p == 0 ? hn::And(hn::BitCast(d, v), mask) : hn::OrAnd(codes, hn::BitCast(d, v), mask);
+      }
+    });
+    return codes;
+  }
+}
+
+/// The level of each code.
+template <class Codec>
+HWY_INLINE LevelVec LevelsOf(LevelVec codes, const uint8_t* HWY_RESTRICT levels) {
+  const LevelTag d;
+  if constexpr (requires { typename Codec::element; }) {
+    // 64 levels: four tables of 16, chosen by bits 4 and 5.
+    const auto low = hn::And(codes, hn::Set(d, uint8_t{15}));
+    const auto at = [&](size_t i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      return hn::TableLookupBytes(hn::LoadDup128(d, levels + 16 * i), low);
+    };
+    const auto is_odd = hn::TestBit(codes, hn::Set(d, uint8_t{16}));
+    const auto is_high = hn::TestBit(codes, hn::Set(d, uint8_t{32}));
+    return hn::IfThenElse(is_high, hn::IfThenElse(is_odd, at(3), at(2)),
+                          hn::IfThenElse(is_odd, at(1), at(0)));
+  } else if constexpr (requires { Codec::is_book; }) {
+    return hn::TableLookupBytes(hn::LoadDup128(d, levels), codes);
+  } else {
+    return codes;
+  }
+}
+
+/// Levels of `num_strips` strips at `strip` into out, 512 bytes per strip.
+template <class Codec>
+HWY_NOINLINE void DecodeLevels(const uint8_t* HWY_RESTRICT strip, size_t num_strips,
+                               const detail::codec_info& info, uint8_t* HWY_RESTRICT out) {
+  const LevelTag d;
+  constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
+  for (size_t s = 0; s < num_strips; ++s, strip += kStrip, out += 512) {
+    for (size_t line = 0; line < kStrip; line += 64) {
+      hwy::Prefetch(strip + kPrefetchBytes + line);
+    }
+    for (size_t part = 0; part < 64; part += hn::Lanes(d)) {
+      Unroll<8>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        hn::StoreU(LevelsOf<Codec>(QuadCodes<Codec::bits, q>(strip, part), info.levels), d,
+                   out + q * 64 + part);
+      });
+    }
+  }
+}
+
+/// The values of codes in 32-bit lanes, before scaling.
+template <class Codec, class VU32>
+HWY_INLINE hn::Vec<LaneTag> ValuesOf(VU32 codes, const detail::codec_info& info) {
+  const LaneTag df;
+  const hn::RebindToSigned<LaneTag> di;
+  if constexpr (requires { Codec::has_unit; }) {
+    const auto whole = hn::Sub(hn::BitCast(di, codes), hn::Set(di, info.bias));
+    const auto v = hn::ConvertTo(df, whole);
+    return Codec::has_unit ? hn::Mul(v, hn::Set(df, info.unit)) : v;
+  } else if constexpr (requires { Codec::is_book; }) {
+    return LookupFloats<16>(df, info.values, hn::BitCast(di, codes));
+  } else {
+    using E = typename Codec::element;
+    if constexpr (MinifloatElement<E>) {
+      return MinifloatFromU32<E>(df, codes);
+    } else if constexpr (E::bits == 32) {
+      return hn::BitCast(df, codes);
+    } else {
+      return LookupFloats<size_t{1} << E::bits>(df, kValues<E>.data(), hn::BitCast(di, codes));
+    }
+  }
+}
+
+/// f32 rounded to the nearest bf16, in the upper half of each lane; NaN stays NaN.
+template <class V>
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<LaneTag>> RoundToBf16(V v) {
+  const hn::RebindToUnsigned<LaneTag> du;
+  const auto bits = hn::BitCast(du, v);
+  const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
+  const auto up = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFu)));
+  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), bits, up);
+}
+
+enum class FloatOut { kF32, kBf16 };
+
+/// Values of `num_strips` strips. Scales and shifts: [segment][16], from the chunk's first segment;
+/// segment_cols is 16 or a multiple of 32, and the chunk begins `skip` columns into a segment.
+template <class Codec, detail::shift_use kShift, FloatOut kOut>
+HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_strips,
+                               const detail::codec_info& info, const float* HWY_RESTRICT scales,
+                               const float* HWY_RESTRICT shifts, size_t segment_cols, size_t skip,
+                               void* HWY_RESTRICT out) {
+  const LaneTag df;
+  const hn::RebindToUnsigned<LaneTag> du;
+  const size_t N = hn::Lanes(df);
+  constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
+  constexpr shift_kind kKind = kShift == detail::shift_use::none     ? shift_kind::none
+                               : kShift == detail::shift_use::offset ? shift_kind::offset
+                                                                     : shift_kind::zero;
+  size_t left = segment_cols - skip;
+  for (size_t s = 0; s < num_strips; ++s, strip += kStrip) {
+    for (size_t line = 0; line < kStrip; line += 64) {
+      hwy::Prefetch(strip + kPrefetchBytes + line);
+    }
+    Unroll<2>([&](auto half) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      for (size_t lane = 0; lane < panel_rows; lane += N) {
+        const auto scale = hn::LoadU(df, scales + lane);
+        const auto shift =
+            kShift == detail::shift_use::none ? hn::Zero(df) : hn::LoadU(df, shifts + lane);
+        const auto value = [&](auto codes) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          return ValueOf<kKind>(ValuesOf<Codec>(codes, info), scale, shift);
+        };
+        const auto put = [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          if constexpr (kOut == FloatOut::kF32) {
+            float* HWY_RESTRICT y = static_cast<float*>(out) + (s * strip_cols + k) * panel_rows;
+            hn::StoreU(value(a), df, y + lane);
+            hn::StoreU(value(b), df, y + panel_rows + lane);
+          } else {
+            uint32_t* HWY_RESTRICT y =
+                static_cast<uint32_t*>(out) + (s * strip_cols + k) / 2 * panel_rows;
+            const auto high = hn::And(RoundToBf16(value(b)), hn::Set(du, 0xFFFF0000u));
+            hn::StoreU(hn::Or(hn::ShiftRight<16>(RoundToBf16(value(a))), high), du, y + lane);
+          }
+        };
+        if constexpr (Codec::bits <= 8) {
+          Unroll<4>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+            constexpr size_t kQuad = 4 * half + q;
+            const auto v = hn::BitCast(du, QuadCodes<Codec::bits, kQuad>(strip, 4 * lane));
+            const auto byte = hn::Set(du, 255u);
+            put(4 * kQuad, hn::And(v, byte), hn::And(hn::ShiftRight<8>(v), byte));
+            put(4 * kQuad + 2, hn::And(hn::ShiftRight<16>(v), byte), hn::ShiftRight<24>(v));
+          });
+        } else if constexpr (Codec::bits == 16) {
+          Unroll<8>([&](auto pair) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+            constexpr size_t kPair = 8 * half + pair;
+            const auto v = hn::BitCast(du, hn::LoadU(LevelTag(), strip + kPair * 64 + 4 * lane));
+            put(2 * kPair, hn::And(v, hn::Set(du, 0xFFFFu)), hn::ShiftRight<16>(v));
+          });
+        } else {
+          Unroll<8>([&](auto pair) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+            constexpr size_t k = 16 * half + 2 * pair;
+            const auto a = hn::LoadU(LevelTag(), strip + k * 64 + 4 * lane);
+            const auto b = hn::LoadU(LevelTag(), strip + (k + 1) * 64 + 4 * lane);
+            put(k, hn::BitCast(du, a), hn::BitCast(du, b));
+          });
+        }
+      }
+      left -= 16;
+      if (left == 0) {
+        left = segment_cols;
+        scales += panel_rows;
+        shifts += panel_rows;
+      }
+    });
+  }
+}
+
+/// Blocks first .. first + count of one panel: the floats that scale codes mean.
+template <class Factor>
+HWY_NOINLINE void ReadFactor(const packed_data& w, size_t part, size_t panel, size_t first,
+                             size_t count, float* HWY_RESTRICT out) {
+  if constexpr (!Factor::stored) {
+    for (size_t i = 0; i < count * panel_rows; ++i) out[i] = 1.0f;
+  } else {
+    using E = typename Factor::code;
+    const uint8_t* codes = w.parts[part] + ((panel * w.shape.num_blocks + first) * panel_rows) *
+                                               sizeof(typename E::code);
+    for (size_t line = 0; line < count * panel_rows * sizeof(typename E::code); line += 64) {
+      hwy::Prefetch(codes + count * panel_rows * sizeof(typename E::code) + line);
+    }
+    ReadElements<E, Packing::kBytes>(codes, count * panel_rows, out, false);
+    if constexpr (Factor::two_level) {
+      const LaneTag df;
+      using U = typename Factor::super;
+      const size_t every = w.super_every[part / 2];
+      const size_t per_row = (w.shape.num_blocks + every - 1) / every;
+      const auto center = hn::Set(df, w.center[part / 2]);
+      HWY_ALIGN float super[panel_rows];
+      for (size_t b = 0; b < count;) {
+        const size_t u = (first + b) / every;
+        const size_t end = HWY_MIN(count, (u + 1) * every - first);
+        ReadElements<U, Packing::kBytes>(
+            w.parts[part + 1] + (panel * per_row + u) * panel_rows * sizeof(typename U::code),
+            panel_rows, super, false);
+        for (; b < end; ++b) {
+          for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(df)) {
+            float* HWY_RESTRICT y = out + b * panel_rows + lane;
+            const auto s = hn::Load(df, super + lane);
+            const auto level = hn::LoadU(df, y);
+            hn::StoreU(Factor::has_center ? MulThenAdd(s, level, center) : hn::Mul(s, level), df,
+                       y);
+          }
+        }
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
