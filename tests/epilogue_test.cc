@@ -22,7 +22,8 @@ template <std::int64_t Targets = HWY_TARGETS>
 void apply_epilogue(const epilogue& e, const float* sums, const float* second, std::size_t row,
                     std::size_t col0, std::size_t count, void* y_row, number_type y_type,
                     const second_channels& channels = {}) {
-  NIBBLE_DISPATCH(table, ApplyEpilogue)(e, sums, second, row, col0, count, y_row, y_type, channels);
+  NIBBLE_DISPATCH(table, ApplyEpilogue<>)
+  (e, sums, second, row, col0, count, y_row, y_type, channels);
 }
 }  // namespace nibble::inline NIBBLE_ABI
 

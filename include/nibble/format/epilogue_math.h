@@ -4,13 +4,13 @@
 // The smooth activations are one subtraction and one tail, which is positive and has full relative
 // precision down to the subnormals:
 //
-//   act(v) = max(v, 0) - tail(|v|)      x                              tail(a)
-//     silu                              a                              a e^-x / (1 + e^-x)
-//     gelu_tanh                         2 sqrt(2/pi) (a + 0.044715 a^3)  the same
-//     gelu                              a^2 / 2                        a e^-x R(a)
+//   act(v) = max(v, 0) - tail(|v|)   x                                  tail(a)
+//     silu                           a                                  a e^-x / (1 + e^-x)
+//     gelu_tanh                      2 sqrt(2/pi) (a + 0.044715 a^3)    the same
+//     gelu                           a^2 / 2                            a e^-x R(a)
 //
 // with R(a) = Phi(-a) e^(a^2 / 2), a ratio of polynomials. Measured errors: docs/numerics.md,
-// part 8.
+// part 9.
 #ifndef NIBBLE_FORMAT_EPILOGUE_MATH_H_
 #define NIBBLE_FORMAT_EPILOGUE_MATH_H_
 

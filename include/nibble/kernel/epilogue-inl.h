@@ -30,8 +30,6 @@ inline namespace NIBBLE_ABI {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-using ResultTag = hn::CappedTag<float, 16>;
-
 /// a * b, rounded: what is added to it later does not fuse.
 template <class V>
 HWY_INLINE V RoundedMul(V a, V b) {
@@ -306,11 +304,13 @@ inline bool LeavesSums(const epilogue& e) {
 /// @param sums    of row `row`, columns from col0; whole vectors of at most 16 floats are read
 /// @param second  null, or sums of the second matrix: v = act(first) * second
 /// @param y_row   the start of row `row` of y, in y_type; read only where e.residual is y
-inline HWY_NOINLINE void ApplyEpilogue(const epilogue& e, const float* sums, const float* second,
-                                       size_t row, size_t col0, size_t count, void* y_row,
-                                       number_type y_type, const second_channels& channels = {}) {
+/// A template so that programs without products do not pay for its compilation.
+template <class DF = hn::CappedTag<float, 16>>
+HWY_NOINLINE void ApplyEpilogue(const epilogue& e, const float* sums, const float* second,
+                                size_t row, size_t col0, size_t count, void* y_row,
+                                number_type y_type, const second_channels& channels = {}) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
-  const ResultTag df;
+  const DF df;
   const size_t N = hn::Lanes(df);
   if (y_type == number_type::f32 && second == nullptr && LeavesSums(e)) {
     float* HWY_RESTRICT y = static_cast<float*>(y_row) + col0;
