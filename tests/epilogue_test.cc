@@ -105,7 +105,8 @@ TEST_CASE("gelu_tanh: last places above -1, an absolute bound below", "[epilogue
   CHECK(worst_error(0.0f, 1e30f, detail::gelu_tanh, exact_gelu_tanh).ulp <= 2);
   CHECK(worst_error(-1.0f, -0.0f, detail::gelu_tanh, exact_gelu_tanh).ulp <= 3.5);
   CHECK(worst_error(-20.0f, -0.0f, detail::gelu_tanh, exact_gelu_tanh).absolute <= 6e-8);
-  // x has six roundings of half a last place, constants included, that e^-x multiplies by x.
+  // x has six roundings of at most 2^-24, constants included, which e^-x multiplies by x: 6 x last
+  // places if all were as bad as can be. Measured: 2.6 x.
   for (const float v : {-2.0f, -3.0f, -4.0f, -6.0f, -9.0f}) {
     const double x = 1.59577 * (v + 0.044715 * v * v * v);
     INFO(v);
