@@ -126,8 +126,9 @@ struct factor_of<S> {
              center, plain_super && plain_center>>;
 };
 
-/// How shifts enter the arithmetic: minimum and center are offsets with another sign or extent.
-enum class shift_use : std::uint8_t { none, zero_int, zero_float, offset };
+/// How shifts enter the arithmetic. A center is an offset of another extent; a minimum is one of
+/// the other sign, which kernels turn when they read it.
+enum class shift_use : std::uint8_t { none, zero_int, zero_float, offset, minimum };
 
 template <class F>
 consteval shift_use shift_use_of() {
@@ -138,6 +139,8 @@ consteval shift_use shift_use_of() {
   } else if constexpr (F::shift_type::kind == shift_kind::zero) {
     if constexpr (integer_element<typename F::shift_format>) return shift_use::zero_int;
     return shift_use::zero_float;
+  } else if constexpr (F::shift_type::kind == shift_kind::minimum) {
+    return shift_use::minimum;
   } else {
     return shift_use::offset;
   }

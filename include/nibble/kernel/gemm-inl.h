@@ -28,21 +28,6 @@ inline namespace NIBBLE_ABI {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
-/// All tiles of a chunk on the integer path.
-template <bool kNarrow, bool kFloatShift>
-HWY_NOINLINE void IntTiles(const IntTileArgs& base, size_t rows, size_t columns) {
-  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    IntTileArgs a = base;
-    a.x += m;
-    a.x_scale += m;
-    a.x_sum += m;
-    if (a.x_zero != nullptr) a.x_zero += m;
-    a.c += m * a.c_stride;
-    a.partial += m * a.c_stride;
-    IntTile<kNarrow, kFloatShift, kRows, kVectors>(a, column);
-  });
-}
-
 /// What the driver needs to know of a packed kind.
 struct PackedOps {
   void (*levels)(const uint8_t*, size_t, const detail::codec_info&, uint8_t*);
@@ -52,9 +37,10 @@ struct PackedOps {
                  size_t, size_t, void*);
   void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
-  void (*int_tiles)(const IntTileArgs&, size_t, size_t);
   size_t strip_bytes;
   detail::shift_use shift;
+  bool minimum;  ///< shifts are read with the other sign
+  bool narrow;
   bool raw_levels;  ///< packed codes are levels: nothing to decode
 };
 
@@ -64,17 +50,16 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   if constexpr (Codec::has_levels) {
     o.levels = &DecodeLevels<Codec>;
     o.raw_levels = Codec::bits == 8;
-    constexpr bool kNarrow = Codec::narrow && HWY_TARGET > HWY_AVX3_DL;  // VNNI: one for all levels
-    constexpr bool kFloatShift =
-        kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
-    o.int_tiles = &IntTiles<kNarrow, kFloatShift>;
   }
-  o.floats = &DecodeFloats<Codec, kShift, FloatOut::kF32>;
-  o.halves = &DecodeFloats<Codec, kShift, FloatOut::kBf16>;
+  o.minimum = kShift == detail::shift_use::minimum;
+  constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
+  o.floats = &DecodeFloats<Codec, kUse, FloatOut::kF32>;
+  o.halves = &DecodeFloats<Codec, kUse, FloatOut::kBf16>;
   o.scales = &ReadFactor<Scale>;
   o.shifts = &ReadFactor<ShiftFactor>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);
-  o.shift = kShift;
+  o.shift = kUse;
+  o.narrow = Codec::narrow;
   return o;
 }
 
@@ -145,6 +130,35 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);
   s.x_zero = TakeScratch<int32_t>(at, z.task_rows);
   return s;
+}
+
+/// All tiles of a chunk on the integer path.
+template <bool kNarrow, bool kFloatShift>
+HWY_NOINLINE void IntTiles(const IntTileArgs& base, size_t rows, size_t columns) {
+  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
+    IntTileArgs a = base;
+    a.x += m;
+    a.x_scale += m;
+    a.x_sum += m;
+    if (a.x_zero != nullptr) a.x_zero += m;
+    a.c += m * a.c_stride;
+    a.partial += m * a.c_stride;
+    IntTile<kNarrow, kFloatShift, kRows, kVectors>(a, column);
+  });
+}
+
+template <class = void>
+HWY_NOINLINE void RunIntTiles(bool narrow, const IntTileArgs& a, size_t rows, size_t columns) {
+  constexpr bool kOneKind = HWY_TARGET <= HWY_AVX3_DL;  // one instruction for all levels
+  const bool float_shift =
+      a.shift == detail::shift_use::zero_float || a.shift == detail::shift_use::offset;
+  if (narrow && !kOneKind) {
+    float_shift ? IntTiles<!kOneKind, true>(a, rows, columns)
+                : IntTiles<!kOneKind, false>(a, rows, columns);
+  } else {
+    float_shift ? IntTiles<false, true>(a, rows, columns)
+                : IntTiles<false, false>(a, rows, columns);
+  }
 }
 
 template <FloatOut kType>
@@ -220,6 +234,9 @@ HWY_NOINLINE void MultiplyGroup(const GemmRun& run, const packed_data& w, size_t
       read(run.ops.scales, detail::scale_codes, scales);
       if (run.ops.shift != detail::shift_use::none) {
         read(run.ops.shifts, detail::shift_codes, shifts);
+        for (size_t i = 0; run.ops.minimum && i < segments * panel_rows; ++i) {
+          shifts[i] = -shifts[i];
+        }
       }
       const uint8_t* from = codes + p * panel_bytes;
       uint8_t* const to = s.w + p * z.w_bytes;
@@ -266,7 +283,7 @@ HWY_NOINLINE void MultiplyGroup(const GemmRun& run, const packed_data& w, size_t
       a.c = c;
       a.partial = s.partial;
       a.c_stride = kGroupColumns;
-      run.ops.int_tiles(a, rows, columns);
+      RunIntTiles(run.ops.narrow, a, rows, columns);
     } else {
       FloatTileArgs a{};
       a.w = s.w;
