@@ -40,7 +40,7 @@ enum class activation_scale : std::uint8_t {
 
 /// Instructions beyond the target's own that a call may use. For tests and comparisons: kernels
 /// with and without them agree as their path promises.
-enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, amx = 4, all = 255 };
+enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, amx = 4, any = 255 };
 [[nodiscard]] constexpr bool has(extension set, extension one) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }
@@ -51,7 +51,7 @@ enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, a
 struct gemm_options {
   compute_path path = compute_path::automatic;
   activation_scale scale = activation_scale::automatic;
-  extension extensions = extension::all;
+  extension extensions = extension::any;
 };
 
 /// Activations [m x k]: floats of some type, or int8 / uint8 codes with scales.
