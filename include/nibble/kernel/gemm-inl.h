@@ -28,6 +28,14 @@ inline namespace NIBBLE_ABI {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// All tiles of a chunk on the integer path.
+template <bool kNarrow, bool kFloatShift>
+HWY_NOINLINE void IntTiles(const IntTileArgs& a, size_t rows, size_t columns) {
+  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
+    IntTile<kNarrow, kFloatShift, kRows, kVectors>(a, m, column);
+  });
+}
+
 /// What the driver needs to know of a packed kind.
 struct PackedOps {
   void (*levels)(const uint8_t*, size_t, const detail::codec_info&, uint8_t*);
@@ -37,10 +45,10 @@ struct PackedOps {
                  size_t, size_t, void*);
   void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
+  void (*int_tiles)(const IntTileArgs&, size_t, size_t);
   size_t strip_bytes;
   detail::shift_use shift;
-  bool minimum;  ///< shifts are read with the other sign
-  bool narrow;
+  bool minimum;     ///< shifts are read with the other sign
   bool raw_levels;  ///< packed codes are levels: nothing to decode
 };
 
@@ -50,6 +58,10 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   if constexpr (Codec::has_levels) {
     o.levels = &DecodeLevels<Codec>;
     o.raw_levels = Codec::bits == 8;
+    constexpr bool kNarrow = Codec::narrow && HWY_TARGET > HWY_AVX3_DL;  // VNNI: one for all levels
+    constexpr bool kFloatShift =
+        kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
+    o.int_tiles = &IntTiles<kNarrow, kFloatShift>;
   }
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
@@ -59,7 +71,6 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   o.shifts = &ReadFactor<ShiftFactor>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);
   o.shift = kUse;
-  o.narrow = Codec::narrow;
   return o;
 }
 
@@ -71,8 +82,8 @@ inline constexpr size_t kMaxTaskRows = 512;
 
 /// Sizes and places of scratch.
 struct GemmScratch {
-  size_t chunk_cols;  ///< columns of w decoded at a time
-  size_t chunk_segments;
+  size_t chunk_cols;       ///< columns of w decoded at a time
+  size_t factor_segments;  ///< segments whose scales are read at a time
   size_t task_rows;
   size_t w_bytes;  ///< of one panel's decoded chunk
   size_t worker_bytes;
@@ -117,7 +128,7 @@ HWY_INLINE T* TakeScratch(uint8_t*& at, size_t count) {
 HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   const GemmScratch& z = run.sizes;
   WorkerScratch s{};
-  const size_t factors = kGroupPanels * z.chunk_segments * panel_rows;
+  const size_t factors = kGroupPanels * z.factor_segments * panel_rows;
   s.w = TakeScratch<uint8_t>(at, kGroupPanels * z.w_bytes);
   s.scales = TakeScratch<float>(at, factors);
   s.shifts = TakeScratch<float>(at, factors);
@@ -132,42 +143,10 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   return s;
 }
 
-/// All tiles of a chunk on the integer path.
-template <bool kNarrow, bool kFloatShift>
-HWY_NOINLINE void IntTiles(const IntTileArgs& base, size_t rows, size_t columns) {
-  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    IntTileArgs a = base;
-    a.x += m;
-    a.x_scale += m;
-    a.x_sum += m;
-    if (a.x_zero != nullptr) a.x_zero += m;
-    a.c += m * a.c_stride;
-    a.partial += m * a.c_stride;
-    IntTile<kNarrow, kFloatShift, kRows, kVectors>(a, column);
-  });
-}
-
-template <class = void>
-HWY_NOINLINE void RunIntTiles(bool narrow, const IntTileArgs& a, size_t rows, size_t columns) {
-  constexpr bool kOneKind = HWY_TARGET <= HWY_AVX3_DL;  // one instruction for all levels
-  const bool float_shift =
-      a.shift == detail::shift_use::zero_float || a.shift == detail::shift_use::offset;
-  if (narrow && !kOneKind) {
-    float_shift ? IntTiles<!kOneKind, true>(a, rows, columns)
-                : IntTiles<!kOneKind, false>(a, rows, columns);
-  } else {
-    float_shift ? IntTiles<false, true>(a, rows, columns)
-                : IntTiles<false, false>(a, rows, columns);
-  }
-}
-
 template <FloatOut kType>
-HWY_NOINLINE void FloatTiles(const FloatTileArgs& base, size_t rows, size_t columns) {
+HWY_NOINLINE void FloatTiles(const FloatTileArgs& a, size_t rows, size_t columns) {
   ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    FloatTileArgs a = base;
-    a.x += m;
-    a.c += m * a.c_stride;
-    FloatTile<kType, kRows, kVectors>(a, column);
+    FloatTile<kType, kRows, kVectors>(a, m, column);
   });
 }
 
@@ -189,122 +168,162 @@ HWY_NOINLINE void SumLevels(const uint8_t* HWY_RESTRICT w, size_t num_segments,
   }
 }
 
-/// Products of rows x_row(0) .. x_row(rows - 1) with the panels of a group, into c.
-template <class = void>
-HWY_NOINLINE void MultiplyGroup(const GemmRun& run, const packed_data& w, size_t first_panel,
-                                size_t num_panels, const uint32_t* x_rows, size_t first_row,
-                                size_t rows, const WorkerScratch& s, float* HWY_RESTRICT c) {
-  const packed_shape& shape = w.shape;
-  const GemmScratch& z = run.sizes;
-  const bool integer = run.plan.path == compute_path::integer;
-  const bool is_f32 = run.plan.path == compute_path::exact;
-  const detail::codec_info& info = *run.args.codec;
-  const auto row_of = [&](size_t m) {
+/// A group of panels of one matrix, times some rows of x.
+struct GroupJob {
+  const GemmRun& run;
+  const packed_data& w;
+  size_t first_panel;
+  size_t num_panels;
+  const uint32_t* x_rows;  ///< or null
+  size_t first_row;
+  size_t rows;
+  const WorkerScratch& scratch;
+  float* c;  ///< [rows][kGroupColumns]
+
+  [[nodiscard]] size_t row_of(size_t m) const {
     return x_rows == nullptr ? first_row + m : size_t{x_rows[first_row + m]};
+  }
+};
+
+/// Scales and shifts of `segments` segments of every panel, as floats.
+template <class = void>
+HWY_NOINLINE void ReadFactors(const GroupJob& job, size_t segment, size_t segments) {
+  const GemmRun& run = job.run;
+  const WorkerScratch& s = job.scratch;
+  const size_t spb = job.w.shape.segments_per_block();
+  const size_t stride = run.sizes.factor_segments * panel_rows;
+  const size_t floats = segments * panel_rows;
+  const auto read = [&](auto fn, size_t part, size_t panel, float* to) {
+    fn(job.w, part, panel, segment / spb, spb == 1 ? segments : 1, to);
+    for (size_t i = 1; i < segments && spb != 1; ++i) {
+      std::memcpy(to + i * panel_rows, to, panel_rows * sizeof(float));
+    }
   };
-  std::memset(c, 0, rows * kGroupColumns * sizeof(float));
-  const size_t columns = num_panels * panel_rows;
+  const float unit = run.plan.path == compute_path::integer ? run.args.codec->unit : 1.0f;
+  for (size_t p = 0; p < job.num_panels; ++p) {
+    float* const scales = s.scales + p * stride;
+    float* const shifts = s.shifts + p * stride;
+    read(run.ops.scales, detail::scale_codes, job.first_panel + p, scales);
+    for (size_t i = 0; unit != 1.0f && i < floats; ++i) scales[i] *= unit;
+    if (run.ops.shift == detail::shift_use::none) continue;
+    read(run.ops.shifts, detail::shift_codes, job.first_panel + p, shifts);
+    for (size_t i = 0; run.ops.minimum && i < floats; ++i) shifts[i] = -shifts[i];
+  }
+}
+
+/// Columns k .. k + cols on the integer path: whole segments, or a part of one. Their factors lie
+/// from number `at` of what ReadFactors read.
+template <class = void>
+HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, size_t at) {
+  const GemmRun& run = job.run;
+  const WorkerScratch& s = job.scratch;
+  const packed_shape& shape = job.w.shape;
   const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
-  const size_t spb = shape.segments_per_block();
-  const bool whole_segments = shape.segment_cols <= z.chunk_cols;
-  for (size_t k = 0; k < shape.packed_cols;) {
-    // A chunk is some whole segments, or a part of one.
-    const size_t segment = k / shape.segment_cols;
-    const size_t skip = k % shape.segment_cols;
-    size_t cols = HWY_MIN(z.chunk_cols, shape.packed_cols - k);
-    if (!whole_segments) cols = HWY_MIN(cols, shape.segment_cols - skip);
-    const size_t segments = whole_segments ? cols / shape.segment_cols : 1;
-    const size_t num_strips = cols / strip_cols;
-    const bool first = skip == 0;
-    const bool last = whole_segments || skip + cols == shape.segment_cols;
-    const uint8_t* codes =
-        w.codes + first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
-
-    for (size_t p = 0; p < num_panels; ++p) {
-      float* const scales = s.scales + p * z.chunk_segments * panel_rows;
-      float* const shifts = s.shifts + p * z.chunk_segments * panel_rows;
-      const auto read = [&](auto fn, size_t part, float* to) {
-        fn(w, part, first_panel + p, segment / spb, spb == 1 ? segments : 1, to);
-        for (size_t i = 1; i < segments && spb != 1; ++i) {
-          for (size_t lane = 0; lane < panel_rows; ++lane) {
-            to[i * panel_rows + lane] = to[lane];
-          }
-        }
-      };
-      read(run.ops.scales, detail::scale_codes, scales);
-      if (run.ops.shift != detail::shift_use::none) {
-        read(run.ops.shifts, detail::shift_codes, shifts);
-        for (size_t i = 0; run.ops.minimum && i < segments * panel_rows; ++i) {
-          shifts[i] = -shifts[i];
-        }
-      }
-      const uint8_t* from = codes + p * panel_bytes;
-      uint8_t* const to = s.w + p * z.w_bytes;
-      if (integer) {
-        if (info.unit != 1.0f) {
-          for (size_t i = 0; i < segments * panel_rows; ++i) scales[i] *= info.unit;
-        }
-        if (!run.ops.raw_levels) run.ops.levels(from, num_strips, info, to);
-        if (run.x.zeros != nullptr) {
-          SumLevels(run.ops.raw_levels ? from : to, segments, cols / segments / 4,
-                    s.level_sums + p * z.chunk_segments * panel_rows);
-        }
-      } else {
-        (is_f32 ? run.ops.floats : run.ops.halves)(from, num_strips, info, scales, shifts,
-                                                   shape.segment_cols, skip, to);
-      }
+  const uint8_t* const codes =
+      job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+  const size_t segment = k / shape.segment_cols;
+  const size_t skip = k % shape.segment_cols;
+  const bool part = cols < shape.segment_cols;
+  IntTileArgs a{};
+  a.w = run.ops.raw_levels ? codes : s.w;
+  a.w_stride = run.ops.raw_levels ? panel_bytes : run.sizes.w_bytes;
+  a.factor_stride = run.sizes.factor_segments * panel_rows;
+  a.scales = s.scales + at * panel_rows;
+  a.shifts = s.shifts + at * panel_rows;
+  a.level_sums = s.level_sums;
+  a.x = reinterpret_cast<const int8_t* const*>(s.x);
+  a.x_scale = s.x_scale;
+  a.x_sum = s.x_sum;
+  a.num_segments = part ? 1 : cols / shape.segment_cols;
+  a.segment_quads = (part ? cols : shape.segment_cols) / 4;
+  a.bias = run.args.codec->bias;
+  a.shift = run.ops.shift;
+  a.first = skip == 0;
+  a.last = !part || skip + cols == shape.segment_cols;
+  a.c = job.c;
+  a.partial = s.partial;
+  a.c_stride = kGroupColumns;
+  for (size_t p = 0; p < job.num_panels; ++p) {
+    const uint8_t* const from = codes + p * panel_bytes;
+    uint8_t* const to = s.w + p * run.sizes.w_bytes;
+    if (!run.ops.raw_levels) run.ops.levels(from, cols / strip_cols, *run.args.codec, to);
+    if (run.x.zeros != nullptr) {
+      SumLevels(run.ops.raw_levels ? from : to, a.num_segments, a.segment_quads,
+                s.level_sums + p * a.factor_stride);
     }
+  }
+  for (size_t m = 0; m < job.rows; ++m) {
+    const size_t r = job.row_of(m);
+    s.x[m] = run.x.codes + r * run.x.code_stride + k;
+    s.x_scale[m] = run.x.scales + r * run.x.segment_stride + segment;
+    s.x_sum[m] = run.x.sums + r * run.x.segment_stride + segment;
+    if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
+  }
+  if (run.x.zeros != nullptr) a.x_zero = s.x_zero;
+  run.ops.int_tiles(a, job.rows, job.num_panels * panel_rows);
+}
 
-    if (integer) {
-      for (size_t m = 0; m < rows; ++m) {
-        const size_t r = row_of(m);
-        s.x[m] = run.x.codes + r * run.x.code_stride + k;
-        s.x_scale[m] = run.x.scales + r * run.x.segment_stride + segment;
-        s.x_sum[m] = run.x.sums + r * run.x.segment_stride + segment;
-        if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
-      }
-      IntTileArgs a{};
-      a.w = run.ops.raw_levels ? codes : s.w;
-      a.w_stride = run.ops.raw_levels ? panel_bytes : z.w_bytes;
-      a.scales = s.scales;
-      a.shifts = s.shifts;
-      a.factor_stride = z.chunk_segments * panel_rows;
-      a.level_sums = s.level_sums;
-      a.x = reinterpret_cast<const int8_t* const*>(s.x);
-      a.x_scale = s.x_scale;
-      a.x_sum = s.x_sum;
-      a.x_zero = run.x.zeros == nullptr ? nullptr : s.x_zero;
-      a.num_segments = segments;
-      a.segment_quads = cols / segments / 4;
-      a.bias = info.bias;
-      a.shift = run.ops.shift;
-      a.first = first;
-      a.last = last;
-      a.c = c;
-      a.partial = s.partial;
-      a.c_stride = kGroupColumns;
-      RunIntTiles(run.ops.narrow, a, rows, columns);
-    } else {
-      FloatTileArgs a{};
-      a.w = s.w;
-      a.w_stride = z.w_bytes;
-      a.x = s.x;
-      a.c = c;
-      a.c_stride = kGroupColumns;
-      for (size_t m = 0; m < rows; ++m) {
-        const size_t r = row_of(m);
-        s.x[m] = is_f32 ? static_cast<const void*>(run.x.floats + r * run.x.float_stride + k)
-                        : run.x.halves + r * run.x.half_stride + k;
-      }
-      if (is_f32) {
-        a.num_steps = cols;
-        FloatTiles<FloatOut::kF32>(a, rows, columns);
-      } else {
-        a.num_steps = cols / 2;
-        FloatTiles<FloatOut::kBf16>(a, rows, columns);
-      }
+/// The same on the float paths.
+template <class = void>
+HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, size_t at) {
+  const GemmRun& run = job.run;
+  const WorkerScratch& s = job.scratch;
+  const packed_shape& shape = job.w.shape;
+  const bool is_f32 = run.plan.path == compute_path::exact;
+  const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
+  const uint8_t* const codes =
+      job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+  const size_t factor_stride = run.sizes.factor_segments * panel_rows;
+  for (size_t p = 0; p < job.num_panels; ++p) {
+    (is_f32 ? run.ops.floats : run.ops.halves)(
+        codes + p * panel_bytes, cols / strip_cols, *run.args.codec,
+        s.scales + p * factor_stride + at * panel_rows,
+        s.shifts + p * factor_stride + at * panel_rows, shape.segment_cols, k % shape.segment_cols,
+        s.w + p * run.sizes.w_bytes);
+  }
+  FloatTileArgs a{};
+  a.w = s.w;
+  a.w_stride = run.sizes.w_bytes;
+  a.x = s.x;
+  a.num_steps = is_f32 ? cols : cols / 2;
+  a.c = job.c;
+  a.c_stride = kGroupColumns;
+  for (size_t m = 0; m < job.rows; ++m) {
+    const size_t r = job.row_of(m);
+    s.x[m] = is_f32 ? static_cast<const void*>(run.x.floats + r * run.x.float_stride + k)
+                    : run.x.halves + r * run.x.half_stride + k;
+  }
+  const size_t columns = job.num_panels * panel_rows;
+  is_f32 ? FloatTiles<FloatOut::kF32>(a, job.rows, columns)
+         : FloatTiles<FloatOut::kBf16>(a, job.rows, columns);
+}
+
+/// All of k: factors a longer stretch at a time than codes, whose chunk is short with one row so
+/// that the panels' streams interleave.
+template <class = void>
+HWY_NOINLINE void MultiplyGroup(const GroupJob& job) {
+  const packed_shape& shape = job.w.shape;
+  const GemmScratch& z = job.run.sizes;
+  std::memset(job.c, 0, job.rows * kGroupColumns * sizeof(float));
+  const auto multiply =
+      job.run.plan.path == compute_path::integer ? &MultiplyLevels<> : &MultiplyFloats<>;
+  if (shape.segment_cols > z.chunk_cols) {
+    for (size_t k = 0; k < shape.packed_cols;) {
+      const size_t skip = k % shape.segment_cols;
+      if (skip == 0) ReadFactors(job, k / shape.segment_cols, 1);
+      const size_t cols = HWY_MIN(z.chunk_cols, shape.segment_cols - skip);
+      multiply(job, k, cols, 0);
+      k += cols;
     }
-    k += cols;
+    return;
+  }
+  const size_t factor_cols = z.factor_segments * shape.segment_cols;
+  for (size_t first = 0; first < shape.packed_cols; first += factor_cols) {
+    const size_t end = HWY_MIN(shape.packed_cols, first + factor_cols);
+    ReadFactors(job, first / shape.segment_cols, (end - first) / shape.segment_cols);
+    for (size_t k = first; k < end; k += z.chunk_cols) {
+      multiply(job, k, HWY_MIN(z.chunk_cols, end - k), (k - first) / shape.segment_cols);
+    }
   }
 }
 
@@ -319,11 +338,11 @@ HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, siz
   const size_t first_row = row_block * run.sizes.task_rows;
   if (first_row >= item.num_rows) return;
   const size_t rows = HWY_MIN(run.sizes.task_rows, item.num_rows - first_row);
-  MultiplyGroup(run, *item.w, first_panel, num_panels, item.x_rows, first_row, rows, s, s.c);
-  if (item.pair != nullptr) {
-    MultiplyGroup(run, *item.pair, first_panel, num_panels, item.x_rows, first_row, rows, s,
-                  s.c_pair);
-  }
+  const auto multiply = [&](const packed_data& w, float* c) {
+    MultiplyGroup(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c});
+  };
+  multiply(*item.w, s.c);
+  if (item.pair != nullptr) multiply(*item.pair, s.c_pair);
   const size_t column = first_panel * panel_rows;
   const size_t columns = HWY_MIN(num_panels * panel_rows, item.w->shape.rows - column);
   for (size_t m = 0; m < rows; ++m) {
@@ -379,11 +398,13 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
   GemmScratch& z = run.sizes;
   const bool integer = plan.path == compute_path::integer;
   const bool raw = integer && ops.raw_levels;
-  const size_t want = raw ? 2048 : most_rows <= 8 ? 256 : 512;
+  // One row: short chunks, so that four panels are read as four streams (docs/performance.md).
+  const size_t want = raw ? 2048 : most_rows == 1 ? 128 : most_rows <= 8 ? 256 : 512;
   const size_t unit = HWY_MAX(RoundUp(shape.segment_cols, strip_cols), strip_cols);
   z.chunk_cols = unit <= want ? want / unit * unit : want;
   z.chunk_cols = HWY_MAX(HWY_MIN(z.chunk_cols, shape.packed_cols), strip_cols);
-  z.chunk_segments = HWY_MAX(z.chunk_cols / HWY_MAX(shape.segment_cols, size_t{1}), size_t{1}) + 1;
+  const size_t chunk_segments = z.chunk_cols / HWY_MAX(shape.segment_cols, size_t{1});
+  z.factor_segments = HWY_MAX(chunk_segments, size_t{1}) * HWY_MAX(1024 / z.chunk_cols, size_t{1});
   z.w_bytes = raw ? 0
                   : z.chunk_cols * panel_rows *
                         (integer                           ? 1
