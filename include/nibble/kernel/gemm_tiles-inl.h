@@ -81,43 +81,61 @@ struct IntTileArgs {
 };
 
 template <bool kNarrow, bool kFloatShift, size_t kRows, size_t kVectors>
-HWY_NOINLINE void IntTile(const IntTileArgs& a, size_t column) {
+HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
   const LaneTag df;
   const hn::RebindToSigned<LaneTag> di;
   const LevelTag du8;
   const size_t N = hn::Lanes(df);
-  const auto panel = [&](size_t v) { return (column + v * N) / panel_rows; };
-  const auto lane = [&](size_t v) { return (column + v * N) % panel_rows; };
+  const IntTileArgs a = args;  // stores to c cannot change a copy
   const uint8_t* HWY_RESTRICT w[kVectors];
   size_t factor[kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
-    w[v] = a.w + panel(v) * a.w_stride + lane(v) * 4;
-    factor[v] = panel(v) * a.factor_stride + lane(v);
+    const size_t panel = (column + v * N) / panel_rows;
+    const size_t lane = (column + v * N) % panel_rows;
+    w[v] = a.w + panel * a.w_stride + lane * 4;
+    factor[v] = panel * a.factor_stride + lane;
   }
   const int8_t* HWY_RESTRICT x[kRows];
-  for (size_t m = 0; m < kRows; ++m) x[m] = a.x[m];
+  const float* HWY_RESTRICT x_scale[kRows];
+  const int32_t* HWY_RESTRICT x_sum[kRows];
+  for (size_t m = 0; m < kRows; ++m) {
+    x[m] = a.x[row + m];
+    x_scale[m] = a.x_scale[row + m];
+    x_sum[m] = a.x_sum[row + m];
+  }
+  float* HWY_RESTRICT c = a.c + row * a.c_stride + column;
+  int32_t* HWY_RESTRICT partial = a.partial + row * a.c_stride + column;
+  const auto bias = hn::Set(di, -a.bias);
 
   for (size_t s = 0; s < a.num_segments; ++s) {
     const auto start = [&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       constexpr size_t m = i / kVectors;
       constexpr size_t v = i % kVectors;
-      if (!a.first) return hn::LoadU(di, a.partial + m * a.c_stride + column + v * N);
-      const auto sum = hn::Set(di, -a.x_sum[m][s]);
-      auto bias = hn::Set(di, a.bias);
+      auto zero = bias;
       if (a.shift == detail::shift_use::zero_int) {
-        bias =
-            hn::Add(bias, hn::ConvertTo(di, hn::LoadU(df, a.shifts + factor[v] + s * panel_rows)));
+        const auto shift = hn::LoadU(df, a.shifts + factor[v] + s * panel_rows);
+        zero = hn::Sub(zero, hn::ConvertTo(di, shift));
       }
-      auto acc = hn::Mul(bias, sum);
-      if (HWY_UNLIKELY(a.x_zero != nullptr)) {
-        const auto levels = hn::LoadU(di, a.level_sums + factor[v] + s * panel_rows);
-        acc = hn::Sub(acc, hn::Mul(levels, hn::Set(di, a.x_zero[m])));
-      }
-      return acc;
+      return hn::Mul(zero, hn::Set(di, x_sum[m][s]));
     };
     WithVectors<kRows * kVectors>(start, [&](auto&... acc) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      if (HWY_UNLIKELY(!a.first)) {
+        Unroll<kRows * kVectors>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          Pick<i>(acc...) =
+              hn::LoadU(di, partial + (i / kVectors) * a.c_stride + (i % kVectors) * N);
+        });
+      }
+      if (HWY_UNLIKELY(a.x_zero != nullptr)) {
+        Unroll<kRows * kVectors>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          const auto levels = hn::LoadU(di, a.level_sums + factor[i % kVectors] + s * panel_rows);
+          auto& sum = Pick<i>(acc...);
+          sum = hn::Sub(sum, hn::Mul(levels, hn::Set(di, a.x_zero[row + i / kVectors])));
+        });
+      }
       for (size_t q = 0; q < a.segment_quads; ++q) {
         const auto load = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          // Packed codes that are levels come from memory: fetched ahead where used once.
+          if constexpr (kRows == 1) hwy::Prefetch(w[v] + q * 64 + kPrefetchBytes);
           return hn::LoadU(du8, w[v] + q * 64);
         };
         WithVectors<kVectors>(load, [&](auto&... levels) HWY_ATTR NIBBLE_INLINE_LAMBDA {
@@ -130,17 +148,19 @@ HWY_NOINLINE void IntTile(const IntTileArgs& a, size_t column) {
           });
         });
       }
-      Unroll<kRows>([&](auto m) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-        Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          const auto& sum = Pick<m * kVectors + v>(acc...);
-          if (!a.last) {
-            hn::StoreU(sum, di, a.partial + m * a.c_stride + column + v * N);
-            return;
-          }
-          float* HWY_RESTRICT c = a.c + m * a.c_stride + column + v * N;
-          const size_t at = factor[v] + s * panel_rows;
-          FinishSegment<kFloatShift>(sum, hn::LoadU(df, a.scales + at), a.shifts + at, a.shift,
-                                     a.x_scale[m][s], a.x_sum[m][s], c);
+      if (HWY_UNLIKELY(!a.last)) {
+        Unroll<kRows * kVectors>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          hn::StoreU(Pick<i>(acc...), di,
+                     partial + (i / kVectors) * a.c_stride + (i % kVectors) * N);
+        });
+        return;
+      }
+      Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        const size_t at = factor[v] + s * panel_rows;
+        const auto scale = hn::LoadU(df, a.scales + at);
+        Unroll<kRows>([&](auto m) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          FinishSegment<kFloatShift>(Pick<m * kVectors + v>(acc...), scale, a.shifts + at, a.shift,
+                                     x_scale[m][s], x_sum[m][s], c + m * a.c_stride + v * N);
         });
       });
     });
@@ -160,7 +180,7 @@ struct FloatTileArgs {
 };
 
 template <FloatOut kType, size_t kRows, size_t kVectors>
-HWY_NOINLINE void FloatTile(const FloatTileArgs& a, size_t column) {
+HWY_NOINLINE void FloatTile(const FloatTileArgs& a, size_t row, size_t column) {
   const LaneTag df;
   const size_t N = hn::Lanes(df);
   const uint8_t* HWY_RESTRICT w[kVectors];
@@ -169,9 +189,10 @@ HWY_NOINLINE void FloatTile(const FloatTileArgs& a, size_t column) {
     w[v] = static_cast<const uint8_t*>(a.w) + at / panel_rows * a.w_stride + at % panel_rows * 4;
   }
   const uint8_t* HWY_RESTRICT x[kRows];
-  for (size_t m = 0; m < kRows; ++m) x[m] = static_cast<const uint8_t*>(a.x[m]);
+  for (size_t m = 0; m < kRows; ++m) x[m] = static_cast<const uint8_t*>(a.x[row + m]);
+  float* HWY_RESTRICT c = a.c + row * a.c_stride + column;
   const auto start = [&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    return hn::LoadU(df, a.c + (i / kVectors) * a.c_stride + column + (i % kVectors) * N);
+    return hn::LoadU(df, c + (i / kVectors) * a.c_stride + (i % kVectors) * N);
   };
   WithVectors<kRows * kVectors>(start, [&](auto&... acc) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     for (size_t k = 0; k < a.num_steps; ++k) {
@@ -188,8 +209,7 @@ HWY_NOINLINE void FloatTile(const FloatTileArgs& a, size_t column) {
       });
     }
     Unroll<kRows * kVectors>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-      hn::StoreU(Pick<i>(acc...), df,
-                 a.c + (i / kVectors) * a.c_stride + column + (i % kVectors) * N);
+      hn::StoreU(Pick<i>(acc...), df, c + (i / kVectors) * a.c_stride + (i % kVectors) * N);
     });
   });
 }
