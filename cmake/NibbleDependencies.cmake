@@ -78,4 +78,26 @@ macro(nibble_need_benchmark)
     SET BENCHMARK_ENABLE_TESTING=OFF BENCHMARK_ENABLE_INSTALL=OFF BENCHMARK_ENABLE_WERROR=OFF)
 endmacro()
 
+# Libraries of the tools; the library itself needs none of them. The hashes agree with public build
+# recipes of the same archives:
+#   CLI11 2.3.2           conan-center-index (recipes/cli11/all/conandata.yml)
+#   nlohmann_json 3.11.2  public Bazel workspaces (http_archive of json.tar.xz)
+macro(nibble_need_cli11)
+  nibble_dependency(CLI11
+    TARGETS CLI11::CLI11
+    FIND 2.1 CONFIG
+    URL https://github.com/CLIUtils/CLI11/archive/v2.3.2.tar.gz
+    SHA256 aac0ab42108131ac5d3344a9db0fdf25c4db652296641955720a4fbe52334e22
+    SET CLI11_BUILD_DOCS=OFF CLI11_BUILD_TESTS=OFF CLI11_BUILD_EXAMPLES=OFF)
+endmacro()
+
+macro(nibble_need_json)
+  nibble_dependency(nlohmann_json
+    TARGETS nlohmann_json::nlohmann_json
+    FIND 3.10 CONFIG
+    URL https://github.com/nlohmann/json/releases/download/v3.11.2/json.tar.xz
+    SHA256 8c4b26bf4b422252e13f332bc5e388ec0ab5c3443d24399acb675e68278d341f
+    SET JSON_BuildTests=OFF JSON_Install=OFF)
+endmacro()
+
 nibble_need_highway()

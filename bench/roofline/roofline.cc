@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// nibble_roofline: what this machine can do at most, and how near packed products come, for formats
+// x rows of x x threads, beside other libraries in the same run. bench/README.md says how to read
+// it.
+#include <CLI/CLI.hpp>
+#include <cmath>
+#include <cstdio>
+#include <fstream>
+#include <limits>
+#include <memory>
+
+#include "nibble/target.h"
+#include "peers/peer.h"
+#include "roofline/our_weights.h"
+#include "roofline/peer_formats.h"
+#include "support/machine.h"
+#include "support/names.h"
+#include "support/rows.h"
+#include "support/weights.h"
+
+namespace {
+
+using bench::limit;
+
+struct options {
+  bool quick = false;
+  bool full = false;
+  bool limits_only = false;
+  bool peers = true;
+  std::vector<std::string> formats;
+  std::vector<std::size_t> m = {1, 4, 32, 128, 512};
+  std::size_t n = 4096;
+  std::size_t k = 4096;
+  std::vector<int> threads;
+  std::vector<std::string> paths = {"automatic"};
+  std::vector<std::string> targets;
+  std::string json;
+  double seconds = 0.6;  // per format, m and number of threads
+};
+
+// One or more of each kind of codec and of each extent; what --full is not asked for.
+constexpr const char* usual_formats[] = {"int8_channel_f32",
+                                         "int8_g32_f16",
+                                         "int6_g32_f16",
+                                         "int5_g32_f16",
+                                         "int4_channel_f32",
+                                         "int4_g32_f16",
+                                         "int4_g128_f16",
+                                         "uint4_g32_f16_z",
+                                         "int3_g32_f16",
+                                         "int2_g32_f16",
+                                         "ternary_g64_f16",
+                                         "fp8_e4m3fn_channel_f32",
+                                         "mxfp4",
+                                         "nvfp4",
+                                         "nf4_g64_f32",
+                                         "q8_0",
+                                         "q4_0",
+                                         "q5_1",
+                                         "q2_K",
+                                         "q3_K",
+                                         "q4_K",
+                                         "q5_K",
+                                         "q6_K",
+                                         "iq4_nl"};
+constexpr const char* quick_formats[] = {
+    "int8_channel_f32", "int4_g32_f16", "int4_g128_f16", "mxfp4", "nf4_g64_f32", "q4_K"};
+
+// ---- Which limit holds ----------------------------------------------------------------------
+
+enum class instructions { sse, avx2, avx512 };
+
+instructions instructions_of(std::string_view target) {
+  if (target.starts_with("AVX3") || target.starts_with("AVX10")) return instructions::avx512;
+  return target == "AVX2" || target == "haswell" ? instructions::avx2 : instructions::sse;
+}
+
+// The fastest way to multiply that a path has on these instructions.
+limit peak_of(std::string_view path, instructions set, const bench::machine_limits& machine) {
+  std::vector<limit> candidates;
+  const auto add = [&](instructions least, std::initializer_list<limit> some) {
+    if (set >= least) candidates.insert(candidates.end(), some);
+  };
+  if (path != "integer") {  // f32 multiply-adds serve bf16 too
+    add(instructions::sse, {limit::f32_sse});
+    add(instructions::avx2, {limit::f32_avx2});
+    add(instructions::avx512, {limit::f32_avx512});
+  }
+  if (path == "bf16" || path == "automatic") {
+    add(instructions::avx512, {limit::bf16_avx512, limit::amx_bf16});
+  }
+  if (path == "integer" || path == "automatic") {
+    add(instructions::sse, {limit::int8_sse});
+    add(instructions::avx2, {limit::int8_avx2, limit::int16_avx2, limit::int8_avx_vnni});
+    add(instructions::avx512, {limit::int8_avx512, limit::int8_vnni, limit::amx_int8});
+  }
+  limit best = candidates.front();
+  for (const limit l : candidates) {
+    if (machine[l] > machine[best]) best = l;
+  }
+  return best;
+}
+
+// What one product cannot be faster than: reading its weights, or its multiplications.
+void set_bound(bench::candidate& c, double weight_bytes, double ops, limit peak,
+               const bench::machine_limits& machine) {
+  const double read_s = 1e-9 * weight_bytes / machine[limit::read];
+  const double ops_s = 1e-9 * ops / machine[peak];
+  c.bound = read_s >= ops_s ? limit::read : peak;
+  c.work = 1e-9 * (read_s >= ops_s ? weight_bytes : ops);
+}
+
+// ---- Data and checks ------------------------------------------------------------------------
+
+// Sums of four uniform numbers: normal enough. Some columns of x are larger, as in models.
+void fill(std::vector<float>& to, float size, std::uint32_t seed) {
+  std::uint32_t state = seed;
+  const auto uniform = [&state] {
+    state = state * 1664525u + 1013904223u;
+    return static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31f;
+  };
+  for (float& v : to) {
+    const float two = uniform() + uniform();
+    v = size * (two + uniform() + uniform());
+  }
+}
+
+// Relative error of y against double precision, over some rows and about 600 columns; infinite if
+// anything in y was not written.
+double error_of(const std::vector<float>& x, const float* w, const float* y, std::size_t m,
+                std::size_t n, std::size_t k) {
+  for (std::size_t i = 0; i < m * n; ++i) {
+    if (!std::isfinite(y[i])) return std::numeric_limits<double>::infinity();
+  }
+  double wrong = 0;
+  double right = 0;
+  const std::size_t column_step = std::max<std::size_t>(1, n / 600) | 1;
+  for (const std::size_t i : {std::size_t{0}, m / 2, m - 1}) {
+    for (std::size_t j = i % column_step; j < n; j += column_step) {
+      double sum = 0;
+      for (std::size_t l = 0; l < k; ++l) {
+        sum += static_cast<double>(x[i * k + l]) * static_cast<double>(w[j * k + l]);
+      }
+      const double off = static_cast<double>(y[i * n + j]) - sum;
+      wrong += off * off;
+      right += sum * sum;
+    }
+  }
+  return std::sqrt(wrong / right);
+}
+
+// int8 activations cost up to 0.8 %; anything near this is a mistake.
+constexpr double largest_error = 0.04;
+
+// ---- Measuring ------------------------------------------------------------------------------
+
+struct machine {
+  std::vector<bench::machine_limits> limits;  // as options::threads
+  std::string cpu;
+};
+
+// A peer that has prepared a format, and the weights it multiplies by.
+struct ready_peer {
+  bench::peer* library;
+  std::vector<float> weights;
+};
+
+class output {
+ public:
+  explicit output(const std::string& json) {
+    if (!json.empty()) json_.open(json);
+  }
+  void add(const bench::row& r) {
+    std::fputs(bench::to_line(r).c_str(), stdout);
+    std::fflush(stdout);
+    add_json(bench::to_json_line(r));
+  }
+  void add_json(const std::string& line) {
+    if (json_.is_open()) json_ << line << std::flush;
+  }
+
+ private:
+  std::ofstream json_;
+};
+
+nibble::compute_path path_of(std::string_view name) {
+  for (const auto p :
+       {nibble::compute_path::integer, nibble::compute_path::bf16, nibble::compute_path::exact}) {
+    if (name == nibble::name_of(p)) return p;
+  }
+  return nibble::compute_path::automatic;
+}
+
+class runner {
+ public:
+  runner(const options& o, const machine& on, bench::peer_list& peers, output& out)
+      : options_(o), machine_(on), peers_(peers), out_(out) {
+    w_.resize(o.n * o.k);
+    back_.resize(o.n * o.k);
+    const std::size_t rows = *std::max_element(o.m.begin(), o.m.end());
+    x_.resize(rows * o.k + 64);  // XNNPACK reads a little more
+    y_.resize(rows * o.n);
+    fill(w_, 0.02f, 1);
+    fill(x_, 1.0f, 2);
+  }
+
+  void run(const bench::our_format& format) {
+    cache_bytes_ = 4 * std::max<std::size_t>(examples::last_level_cache(), std::size_t{8} << 20);
+    ours_ = format.make();
+    if (!ours_->prepare({w_.data(), options_.n, options_.k}, {back_.data(), options_.n, options_.k},
+                        cache_bytes_)) {
+      std::printf("%s: could not be packed\n", format.name.data());
+      return;
+    }
+    prepare_peers(format.name);
+    for (std::size_t t = 0; t < options_.threads.size(); ++t) {
+      for (const std::size_t m : options_.m) run(format, m, t);
+    }
+    for (const ready_peer& p : ready_) p.library->release();
+    ready_.clear();
+  }
+
+ private:
+  void prepare_peers(std::string_view ours) {
+    for (const auto& p : peers_) {
+      for (const std::string& name : bench::peer_formats(ours)) {
+        // Sizes of one copy are known only to those who made one.
+        if (!p->prepare(name, options_.n, options_.k, w_.data(), 1)) continue;
+        const std::size_t copies = cache_bytes_ / p->weight_bytes() + 1;
+        if (!p->prepare(name, options_.n, options_.k, w_.data(), copies)) continue;
+        ready_.push_back({p.get(), std::vector<float>(w_.size())});
+        p->weights(ready_.back().weights.data());
+        break;
+      }
+    }
+  }
+
+  struct entry {
+    bench::candidate timed;
+    bench::row row;
+    instructions set;
+  };
+
+  bench::row new_row(const bench::our_format& format, std::size_t m, int threads) const {
+    bench::row r;
+    r.op = "gemm";
+    r.format = format.name;
+    r.m = m;
+    r.n = options_.n;
+    r.k = options_.k;
+    r.threads = threads;
+    return r;
+  }
+
+  // Runs once on a poisoned y and checks the result; a wrong one is printed and forgotten.
+  void check_and_add(entry e, const float* w, std::vector<entry>& entries) {
+    const std::size_t m = e.row.m;
+    std::fill(y_.begin(), y_.begin() + static_cast<std::ptrdiff_t>(m * options_.n),
+              std::numeric_limits<float>::quiet_NaN());
+    e.timed.run();
+    e.row.error = error_of(x_, w, y_.data(), m, options_.n, options_.k);
+    if (e.row.error < largest_error) {
+      entries.push_back(std::move(e));
+    } else {
+      e.row.wrong = true;
+      out_.add(e.row);
+    }
+  }
+
+  void run(const bench::our_format& format, std::size_t m, std::size_t which_threads) {
+    const int threads = options_.threads[which_threads];
+    const bench::machine_limits& limits = machine_.limits[which_threads];
+    const double ops = 2.0 * static_cast<double>(m) * static_cast<double>(options_.n * options_.k);
+    nibble::context& with = context_for(threads);
+    std::vector<entry> entries;
+    for (const std::string& target : options_.targets) {
+      for (const std::string& path : options_.paths) {
+        entry e;
+        e.row = new_row(format, m, threads);
+        e.row.library = "nibble";
+        e.row.path = path;
+        e.row.target = target;
+        e.row.bits = format.bits;
+        e.set = instructions_of(target);
+        set_bound(e.timed, static_cast<double>(ours_->weight_bytes()), ops,
+                  peak_of(path, e.set, limits), limits);
+        e.timed.run = [this, m, target, path, &with] {
+          nibble::force_target(target.c_str());
+          nibble::gemm_options how;
+          how.path = path_of(path);
+          static_cast<void>(
+              ours_->run({x_.data(), m, options_.k}, {y_.data(), m, options_.n}, with, how));
+        };
+        check_and_add(std::move(e), back_.data(), entries);
+      }
+    }
+    for (const ready_peer& p : ready_) {
+      entry e;
+      e.row = new_row(format, m, threads);
+      e.row.library = p.library->name();
+      e.row.bits = 8.0 * static_cast<double>(p.library->weight_bytes()) /
+                   static_cast<double>(options_.n * options_.k);
+      const bool avx2 = e.row.library.find("haswell") != std::string::npos;
+      e.set = avx2 ? instructions::avx2 : instructions::avx512;
+      set_bound(e.timed, static_cast<double>(p.library->weight_bytes()), ops,
+                peak_of("automatic", e.set, limits), limits);
+      e.timed.products = static_cast<double>(p.library->products_per_run(m));
+      e.timed.run = [this, m, threads, &p] {
+        static_cast<void>(p.library->run(x_.data(), m, y_.data(), threads));
+      };
+      check_and_add(std::move(e), p.weights.data(), entries);
+    }
+    time_and_print(entries, ops, limits);
+  }
+
+  void time_and_print(std::vector<entry>& entries, double ops,
+                      const bench::machine_limits& limits) {
+    std::vector<bench::candidate> candidates;
+    for (const entry& e : entries) candidates.push_back(e.timed);
+    const std::vector<bench::timing> times =
+        bench::time_in_turns(candidates, limits.threads, limits.read_streams, options_.seconds);
+    for (std::size_t i = 0; i < entries.size(); ++i) {
+      bench::row& r = entries[i].row;
+      r.time = times[i];
+      r.bound = entries[i].timed.bound;
+      r.gops = 1e-9 * ops / r.time.median_s;
+      r.gbps = 1e-9 * r.bits / 8 * static_cast<double>(r.n * r.k) / r.time.median_s;
+    }
+    for (entry& e : entries) {
+      if (e.row.library == "nibble") compare_with_peers(e, entries);
+      out_.add(e.row);
+    }
+  }
+
+  // The fastest peer that uses no more than our instructions.
+  static void compare_with_peers(entry& ours, const std::vector<entry>& all) {
+    const entry* best = nullptr;
+    for (const entry& e : all) {
+      if (e.row.library == "nibble" || e.set > ours.set) continue;
+      if (best == nullptr || e.row.time.median_s < best->row.time.median_s) best = &e;
+    }
+    if (best == nullptr) return;
+    ours.row.peer = best->row.library;
+    ours.row.ratio = best->row.time.median_s / ours.row.time.median_s;
+  }
+
+  nibble::context& context_for(int threads) {
+    std::unique_ptr<nibble::context>& c = contexts_[threads];
+    if (c == nullptr) {
+#ifdef _OPENMP
+      c = std::make_unique<nibble::context>(
+          nibble::parallel::openmp(static_cast<std::size_t>(threads)));
+#else
+      c = std::make_unique<nibble::context>(nibble::parallel::serial());
+#endif
+    }
+    return *c;
+  }
+
+  const options& options_;
+  const machine& machine_;
+  bench::peer_list& peers_;
+  output& out_;
+  std::size_t cache_bytes_ = 0;
+  std::vector<float> w_, back_, x_, y_;
+  std::unique_ptr<bench::our_weights> ours_;
+  std::vector<ready_peer> ready_;
+  std::map<int, std::unique_ptr<nibble::context>> contexts_;
+};
+
+// ---- The command line -----------------------------------------------------------------------
+
+bool wanted(const options& o, std::string_view name) {
+  const auto any_of = [name](const auto& patterns) {
+    return std::any_of(std::begin(patterns), std::end(patterns),
+                       [name](const auto& p) { return examples::matches(p, name); });
+  };
+  if (!o.formats.empty()) return any_of(o.formats);
+  return o.full || (o.quick ? any_of(quick_formats) : any_of(usual_formats));
+}
+
+void complete(options& o) {
+  if (o.quick) {
+    o.m = {1, 32, 512};
+    o.seconds = 0.25;
+  }
+  if (o.threads.empty()) {
+    o.threads.push_back(1);
+    if (bench::num_cpus() > 1) o.threads.push_back(bench::num_cpus());
+  }
+#ifndef _OPENMP
+  o.threads = {1};
+#endif
+  if (o.targets.empty()) o.targets.emplace_back(nibble::current_target());
+  if (o.paths.size() == 1 && o.paths[0] == "all") o.paths = {"integer", "bf16", "exact"};
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  options o;
+  CLI::App app(
+      "Measures this machine's limits, then how near packed products come to them: formats x rows\n"
+      "of x (m) x threads, weights from memory. Fractions are of the limit measured beside each "
+      "run.");
+  app.add_flag("--quick", o.quick, "six formats, m = 1, 32, 512: under a minute");
+  app.add_flag("--full", o.full, "every format of the catalogue");
+  app.add_flag("--limits", o.limits_only, "only the limits");
+  app.add_flag("--peers,!--no-peers", o.peers, "other libraries, where built in (default)");
+  app.add_option("--formats", o.formats, "names, * and ? as in a shell")->delimiter(',');
+  app.add_option("--m", o.m, "rows of x")->delimiter(',')->capture_default_str();
+  app.add_option("--n", o.n, "rows of w")->capture_default_str();
+  app.add_option("--k", o.k, "columns of w")->capture_default_str();
+  app.add_option("--threads", o.threads, "numbers of threads (default: 1 and all)")->delimiter(',');
+  app.add_option("--path", o.paths, "automatic, integer, bf16, exact or all")->delimiter(',');
+  app.add_option("--target", o.targets, "AVX3_DL, AVX2, ... (default: the best)")->delimiter(',');
+  app.add_option("--seconds", o.seconds, "for each format, m and number of threads")
+      ->capture_default_str();
+  app.add_option("--json", o.json, "write JSON lines to this file");
+  CLI11_PARSE(app, argc, argv);
+  complete(o);
+
+  machine on;
+  on.cpu = examples::cpu_name();
+  output out(o.json);
+  for (const int t : o.threads) on.limits.push_back(bench::measure_limits(t, o.quick ? 1 : 3));
+  std::printf("%s, %s\n\n%s\n", on.cpu.c_str(), examples::compiler_name().c_str(),
+              bench::to_table(on.limits).c_str());
+  for (const bench::machine_limits& l : on.limits) out.add_json(bench::to_json_line(l, on.cpu));
+  if (o.limits_only) return 0;
+
+  bench::peer_list peers;
+  if (o.peers) peers = bench::all_peers();
+  runner all(o, on, peers, out);
+  std::fputs(bench::row_heading().c_str(), stdout);
+  for (const bench::our_format& f : bench::our_formats()) {
+    if (wanted(o, f.name)) all.run(f);
+  }
+  return 0;
+}

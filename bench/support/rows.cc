@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Timing in turns, and the two ways of printing rows.
+#include "support/rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <map>
+#include <nlohmann/json.hpp>
+
+#include "support/stopwatch.h"
+
+namespace bench {
+
+namespace {
+
+double quantile(std::vector<double> values, double at) {
+  if (values.empty()) return 0;
+  std::sort(values.begin(), values.end());
+  return values[static_cast<std::size_t>(at * static_cast<double>(values.size() - 1) + 0.5)];
+}
+
+}  // namespace
+
+std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int threads,
+                                  int read_streams, double seconds) {
+  constexpr double shortest_sample = 0.003;
+  std::vector<int> calls(candidates.size());
+  double round_seconds = 0;
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    candidates[i].run();  // prepares what the first call of a kind has to
+    const double once = examples::seconds_of(candidates[i].run);
+    calls[i] = std::max(1, static_cast<int>(std::ceil(shortest_sample / once)));
+    round_seconds += once * (1 + calls[i]);
+  }
+  std::vector<limit> bounds;
+  for (const candidate& c : candidates) {
+    if (std::find(bounds.begin(), bounds.end(), c.bound) == bounds.end()) bounds.push_back(c.bound);
+  }
+  const double probe_seconds = 0.004;
+  round_seconds += probe_seconds * static_cast<double>(bounds.size());
+  const auto rounds = static_cast<std::size_t>(std::clamp(seconds / round_seconds, 3.0, 15.0));
+
+  std::vector<std::vector<double>> times(candidates.size());
+  std::vector<std::vector<double>> fractions(candidates.size());
+  std::map<limit, std::vector<double>> rates;
+  for (std::size_t round = 0; round < rounds; ++round) {
+    for (const limit l : bounds) {
+      // The first probe outlasts threads of a candidate that still wait actively for work.
+      static_cast<void>(limit_probe(l, threads, 0.25 * probe_seconds, read_streams));
+      rates[l].push_back(limit_probe(l, threads, probe_seconds, read_streams));
+    }
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const candidate& c = candidates[i];
+      c.run();
+      const double spent = examples::seconds_of([&] {
+        for (int call = 0; call < calls[i]; ++call) c.run();
+      });
+      times[i].push_back(spent / calls[i] / c.products);
+      fractions[i].push_back(c.work / (times[i].back() * rates[c.bound].back()));
+    }
+  }
+  std::vector<timing> all(candidates.size());
+  for (std::size_t i = 0; i < candidates.size(); ++i) {
+    timing& t = all[i];
+    t.median_s = quantile(times[i], 0.5);
+    t.spread = (quantile(times[i], 0.75) - quantile(times[i], 0.25)) / t.median_s;
+    t.fraction = quantile(fractions[i], 0.5);
+    t.limit_rate = quantile(rates[candidates[i].bound], 0.5);
+    t.rounds = rounds;
+  }
+  return all;
+}
+
+std::string row_heading() {
+  char line[200];
+  std::snprintf(line, sizeof line, "%-22s%-26s%5s%3s%10s%6s%8s%8s  %-14s%9s%7s  %s\n", "format",
+                "library", "m", "t", "ms", "+-%", "GB/s", "Gop/s", "limit", "of limit", "error",
+                "beside the best peer");
+  return line;
+}
+
+std::string to_line(const row& r) {
+  std::string who = r.library;
+  if (!r.path.empty()) who += " " + r.path;
+  if (!r.target.empty()) who += " " + r.target;
+  char line[256];
+  if (r.wrong) {
+    std::snprintf(line, sizeof line, "%-22s%-26s%5zu%3d  WRONG, error %.2g  ", r.format.c_str(),
+                  who.c_str(), r.m, r.threads, r.error);
+    return line + r.note + "\n";
+  }
+  std::snprintf(line, sizeof line, "%-22s%-26s%5zu%3d%10.3f%6.1f%8.2f%8.0f  %-14s%9.2f%7.4f  ",
+                r.format.c_str(), who.c_str(), r.m, r.threads, 1e3 * r.time.median_s,
+                100 * r.time.spread, r.gbps, r.gops, name_of(r.bound), r.time.fraction, r.error);
+  std::string text = line;
+  if (r.ratio > 0) {
+    std::snprintf(line, sizeof line, "%.2f x %s", r.ratio, r.peer.c_str());
+    text += line;
+  }
+  if (!r.note.empty()) text += (r.ratio > 0 ? "; " : "") + r.note;
+  while (text.back() == ' ') text.pop_back();
+  return text + "\n";
+}
+
+std::string to_json_line(const row& r) {
+  nlohmann::json j = {{"op", r.op},
+                      {"format", r.format},
+                      {"library", r.library},
+                      {"path", r.path},
+                      {"target", r.target},
+                      {"m", r.m},
+                      {"n", r.n},
+                      {"k", r.k},
+                      {"threads", r.threads},
+                      {"bits", r.bits},
+                      {"error", r.error},
+                      {"wrong", r.wrong},
+                      {"limit", name_of(r.bound)}};
+  if (!r.note.empty()) j["note"] = r.note;
+  if (!r.wrong) {
+    j["median_s"] = r.time.median_s;
+    j["spread"] = r.time.spread;
+    j["rounds"] = r.time.rounds;
+    j["gops"] = r.gops;
+    j["gbps"] = r.gbps;
+    j["limit_value"] = r.time.limit_rate;
+    j["limit_unit"] = unit_of(r.bound);
+    j["fraction"] = r.time.fraction;
+    if (r.ratio > 0) {
+      j["peer"] = r.peer;
+      j["ratio"] = r.ratio;
+    }
+  }
+  return j.dump() + "\n";
+}
+
+std::string to_json_line(const machine_limits& limits, const std::string& cpu) {
+  nlohmann::json j = {{"op", "limits"},
+                      {"cpu", cpu},
+                      {"threads", limits.threads},
+                      {"read_streams", limits.read_streams}};
+  for (std::size_t i = 0; i < 4; ++i) {
+    j["read_by_streams"][std::to_string(stream_counts[i])] = limits.read_by_streams[i];
+  }
+  for (std::size_t i = 0; i < num_limits; ++i) {
+    if (!available(static_cast<limit>(i))) continue;
+    j["limits"][name_of(static_cast<limit>(i))] = {{"best", limits.best[i]},
+                                                   {"median", limits.median[i]},
+                                                   {"unit", unit_of(static_cast<limit>(i))}};
+  }
+  return j.dump() + "\n";
+}
+
+}  // namespace bench

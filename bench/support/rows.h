@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Rows of a benchmark's result: candidates timed in turns beside the machine's limits, printed as a
+// table and as JSON lines.
+#ifndef NIBBLE_BENCH_SUPPORT_ROWS_H_
+#define NIBBLE_BENCH_SUPPORT_ROWS_H_
+
+#include <functional>
+#include <iosfwd>
+#include <string>
+#include <vector>
+
+#include "support/machine_limits.h"
+
+namespace bench {
+
+/// One thing that does the work, ours or a peer's.
+struct candidate {
+  std::function<void()> run;
+  double products = 1;        ///< that one run makes
+  limit bound = limit::read;  ///< what one product cannot be faster than ...
+  double work = 0;  ///< ... and how much of it one product needs: 10^9 bytes or operations
+};
+
+/// Times of one product.
+struct timing {
+  double median_s = 0;
+  double spread = 0;      ///< distance between the quartiles, as a part of the median
+  double fraction = 0;    ///< of the limit that was measured beside each run; a median
+  double limit_rate = 0;  ///< that limit: GB/s or Gop/s, a median
+  std::size_t rounds = 0;
+};
+
+/// Runs all candidates in turns, each right after an untimed run of its own, and a probe of every
+/// limit once per round, for about `seconds` (at least 3 rounds).
+std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int threads,
+                                  int read_streams, double seconds);
+
+/// One line of the result.
+struct row {
+  std::string op;  ///< "gemm"
+  std::string format;
+  std::string library;  ///< "nibble", or a peer
+  std::string path;     ///< "integer", ...; empty for peers
+  std::string target;   ///< "AVX3_DL", ...; empty for peers
+  std::size_t m = 0;
+  std::size_t n = 0;
+  std::size_t k = 0;
+  int threads = 1;
+  timing time;
+  double gops = 0;  ///< 2 m n k / time
+  double gbps = 0;  ///< bytes of the weights / time
+  double bits = 0;  ///< per weight, as stored
+  limit bound = limit::read;
+  double error = 0;    ///< of the product, relative, against double precision
+  std::string peer;    ///< ours: the fastest peer of this format, if any ...
+  double ratio = 0;    ///< ... and its time / our time
+  std::string note;    ///< why it is slow, or what is wrong
+  bool wrong = false;  ///< not timed
+};
+
+/// Headings of to_line().
+std::string row_heading();
+std::string to_line(const row& r);
+
+/// One JSON object in one line.
+std::string to_json_line(const row& r);
+std::string to_json_line(const machine_limits& limits, const std::string& cpu);
+
+}  // namespace bench
+
+#endif  // NIBBLE_BENCH_SUPPORT_ROWS_H_
