@@ -18,6 +18,7 @@
 #define NIBBLE_KERNEL_GEMM_INL_H_
 #endif
 
+#include "nibble/format/cpu_extensions.h"
 #include "nibble/kernel/epilogue-inl.h"
 #include "nibble/kernel/gemm_prepare-inl.h"
 #include "nibble/kernel/gemm_tiles-inl.h"
@@ -29,10 +30,10 @@ namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
 /// All tiles of a chunk on the integer path.
-template <bool kNarrow, bool kFloatShift>
+template <QuadDot kDot, bool kFloatShift>
 HWY_NOINLINE void IntTiles(const IntTileArgs& a, size_t rows, size_t columns) {
   ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    IntTile<kNarrow, kFloatShift, kRows, kVectors>(a, m, column);
+    IntTile<kDot, kFloatShift, kRows, kVectors>(a, m, column);
   });
 }
 
@@ -46,6 +47,7 @@ struct PackedOps {
   void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*int_tiles)(const IntTileArgs&, size_t, size_t);
+  void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
   size_t strip_bytes;
   detail::shift_use shift;
   bool minimum;     ///< shifts are read with the other sign
@@ -59,9 +61,11 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
     o.levels = &DecodeLevels<Codec>;
     o.raw_levels = Codec::bits == 8;
     constexpr bool kNarrow = Codec::narrow && HWY_TARGET > HWY_AVX3_DL;  // VNNI: one for all levels
+    constexpr QuadDot kDot = kNarrow ? QuadDot::kNarrow : QuadDot::kAny;
     constexpr bool kFloatShift =
         kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
-    o.int_tiles = &IntTiles<kNarrow, kFloatShift>;
+    o.int_tiles = &IntTiles<kDot, kFloatShift>;
+    if constexpr (kHasVnniExtension) o.vnni_tiles = &IntTiles<QuadDot::kExtension, kFloatShift>;
   }
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
@@ -143,10 +147,10 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   return s;
 }
 
-template <FloatOut kType>
+template <FloatDot kDot>
 HWY_NOINLINE void FloatTiles(const FloatTileArgs& a, size_t rows, size_t columns) {
   ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    FloatTile<kType, kRows, kVectors>(a, m, column);
+    FloatTile<kDot, kRows, kVectors>(a, m, column);
   });
 }
 
@@ -160,8 +164,8 @@ HWY_NOINLINE void SumLevels(const uint8_t* HWY_RESTRICT w, size_t num_segments,
     for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(di)) {
       auto sum = hn::Zero(di);
       for (size_t q = 0; q < segment_quads; ++q) {
-        sum = DotQuad<false>(hn::LoadU(LevelTag(), w + (s * segment_quads + q) * 64 + lane * 4),
-                             ones, sum);
+        const auto levels = hn::LoadU(LevelTag(), w + (s * segment_quads + q) * 64 + lane * 4);
+        sum = DotQuad<QuadDot::kAny>(levels, ones, sum);
       }
       hn::StoreU(sum, di, sums + s * panel_rows + lane);
     }
@@ -260,7 +264,7 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
     if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
   }
   if (run.x.zeros != nullptr) a.x_zero = s.x_zero;
-  run.ops.int_tiles(a, job.rows, job.num_panels * panel_rows);
+  (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows, job.num_panels * panel_rows);
 }
 
 /// The same on the float paths.
@@ -294,8 +298,10 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
                     : run.x.halves + r * run.x.half_stride + k;
   }
   const size_t columns = job.num_panels * panel_rows;
-  is_f32 ? FloatTiles<FloatOut::kF32>(a, job.rows, columns)
-         : FloatTiles<FloatOut::kBf16>(a, job.rows, columns);
+  constexpr FloatDot kMore = kHasBf16Extension ? FloatDot::kBf16Extension : FloatDot::kBf16;
+  is_f32              ? FloatTiles<FloatDot::kF32>(a, job.rows, columns)
+  : run.plan.bf16_dot ? FloatTiles<kMore>(a, job.rows, columns)
+                      : FloatTiles<FloatDot::kBf16>(a, job.rows, columns);
 }
 
 /// All of k: factors a longer stretch at a time than codes, whose chunk is short with one row so
@@ -499,6 +505,11 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   plan->per_block_scales =
       args.options.scale == activation_scale::per_block ||
       (args.options.scale == activation_scale::automatic && shape.block < shape.cols);
+  const extension more = detail::available_extensions(args.options.extensions);
+  plan->avx_vnni = kHasVnniExtension && plan->path == compute_path::integer &&
+                   ops.levels != nullptr && has(more, extension::avx_vnni);
+  plan->bf16_dot =
+      kHasBf16Extension && plan->path == compute_path::bf16 && has(more, extension::avx512_bf16);
 }
 
 template <class Kind>

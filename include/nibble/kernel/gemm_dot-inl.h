@@ -6,7 +6,10 @@
 //                  narrow levels    maddubs (exact: 2 * 127 * 128 < 2^15),
 //                                   madd with ones, add                       3
 //                  8-bit levels     odd and even bytes as int16, 2 madd       6
+//                  AVX_VNNI         vpdpbusd, on AVX2 CPUs that have it       1
 //   bf16, 2 k      widened, 2 fused multiply-adds                             4
+//                  AVX512_BF16      vdpbf16ps: denormals are 0, and its sums
+//                                   may round otherwise                       1
 //
 // vpdpbusd does not saturate; neither do the others, so all give the same int32.
 #if defined(NIBBLE_KERNEL_GEMM_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -37,14 +40,29 @@ HWY_INLINE hn::Vec<QuadTag> BroadcastQuad(const int8_t* HWY_RESTRICT x) {
   return hn::BitCast(QuadTag(), hn::Set(SumTag(), four));
 }
 
-/// sum + dot of 4 levels with 4 activations per lane. kNarrow: levels are below 128.
-template <bool kNarrow>
+/// How four bytes are multiplied. kNarrow: levels are below 128; kExtension: by AVX_VNNI.
+enum class QuadDot { kAny, kNarrow, kExtension };
+/// What floats are multiplied, and how. kBf16Extension: by AVX512_BF16.
+enum class FloatDot { kF32, kBf16, kBf16Extension };
+
+// Extensions are written as assembly, which needs no flags and no attributes, so the tiles around
+// them are the target's own. Only these targets have them:
+inline constexpr bool kHasVnniExtension = HWY_TARGET == HWY_AVX2 && HWY_ARCH_X86_64;
+inline constexpr bool kHasBf16Extension = HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64;
+
+/// sum + dot of 4 levels with 4 activations per lane.
+template <QuadDot kDot>
 HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<SumTag> sum) {
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
   return hn::SumOfMulQuadAccumulate(SumTag(), levels, x, sum);
 #elif HWY_ARCH_X86
   const hn::Repartition<int16_t, LaneTag> d16;
-  if constexpr (kNarrow) {
+  if constexpr (kDot == QuadDot::kExtension) {
+    __asm__("%{vex%} vpdpbusd {%2, %1, %0|%0, %1, %2}"
+            : "+x"(sum.raw)
+            : "x"(levels.raw), "x"(x.raw));
+    return sum;
+  } else if constexpr (kDot == QuadDot::kNarrow) {
     const auto pairs = hn::SatWidenMulPairwiseAdd(d16, levels, x);
     return hn::Add(sum, hn::WidenMulPairwiseAdd(SumTag(), pairs, hn::Set(d16, int16_t{1})));
   } else {
@@ -62,16 +80,28 @@ HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<
   return hn::SumOfMulQuadAccumulate(SumTag(), levels, x, sum);
 #endif
 }
+template <bool kNarrow>
+HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<SumTag> sum) {
+  return DotQuad<(kNarrow ? QuadDot::kNarrow : QuadDot::kAny)>(levels, x, sum);
+}
 
 /// sum + dot of one f32 or two bf16 per lane with the same of x, broadcast.
-template <FloatOut kType>
+template <FloatDot kDot>
 HWY_INLINE hn::Vec<LaneTag> DotFloat(LevelVec w, const uint8_t* HWY_RESTRICT x,
                                      hn::Vec<LaneTag> sum) {
   const LaneTag df;
-  if constexpr (kType == FloatOut::kF32) {
+  if constexpr (kDot == FloatDot::kF32) {
     float one;
     std::memcpy(&one, x, 4);
     return hn::MulAdd(hn::BitCast(df, w), hn::Set(df, one), sum);
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64
+  } else if constexpr (kDot == FloatDot::kBf16Extension) {
+    uint32_t two;
+    std::memcpy(&two, x, 4);
+    const auto pair = hn::Set(hn::RebindToUnsigned<LaneTag>(), two);
+    __asm__("vdpbf16ps {%2, %1, %0|%0, %1, %2}" : "+v"(sum.raw) : "v"(w.raw), "v"(pair.raw));
+    return sum;
+#endif
   } else {
     const hn::RebindToUnsigned<LaneTag> du;
     uint32_t two;

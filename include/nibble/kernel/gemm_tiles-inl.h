@@ -80,7 +80,7 @@ struct IntTileArgs {
   size_t c_stride;
 };
 
-template <bool kNarrow, bool kFloatShift, size_t kRows, size_t kVectors>
+template <QuadDot kDot, bool kFloatShift, size_t kRows, size_t kVectors>
 HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
   const LaneTag df;
   const hn::RebindToSigned<LaneTag> di;
@@ -143,7 +143,7 @@ HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
             const auto xq = BroadcastQuad(x[m] + q * 4);
             Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
               auto& sum = Pick<m * kVectors + v>(acc...);
-              sum = DotQuad<kNarrow>(Pick<v>(levels...), xq, sum);
+              sum = DotQuad<kDot>(Pick<v>(levels...), xq, sum);
             });
           });
         });
@@ -179,7 +179,7 @@ struct FloatTileArgs {
   size_t c_stride;
 };
 
-template <FloatOut kType, size_t kRows, size_t kVectors>
+template <FloatDot kDot, size_t kRows, size_t kVectors>
 HWY_NOINLINE void FloatTile(const FloatTileArgs& a, size_t row, size_t column) {
   const LaneTag df;
   const size_t N = hn::Lanes(df);
@@ -203,7 +203,7 @@ HWY_NOINLINE void FloatTile(const FloatTileArgs& a, size_t row, size_t column) {
         Unroll<kRows>([&](auto m) HWY_ATTR NIBBLE_INLINE_LAMBDA {
           Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
             auto& sum = Pick<m * kVectors + v>(acc...);
-            sum = DotFloat<kType>(Pick<v>(weights...), x[m] + k * 4, sum);
+            sum = DotFloat<kDot>(Pick<v>(weights...), x[m] + k * 4, sum);
           });
         });
       });
