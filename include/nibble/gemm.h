@@ -16,8 +16,9 @@ template <class Kind>
 gemm_plan plan_entry(const gemm_args& args) noexcept;
 
 template <class F>
-inline constexpr const codec_info& codec_of_format =
-    codec_info_of<typename parts_of<typename meaning_of<F>::type>::element>;
+using element_of_format = typename parts_of<typename meaning_of<F>::type>::element;
+template <class F>
+inline constexpr const codec_info& codec_of_format = codec_info_of<element_of_format<F>>;
 
 inline void check_item(const gemm_item& item, const activations& x) noexcept {
   static_cast<void>(item);
@@ -37,6 +38,14 @@ inline void check_item(const gemm_item& item, const activations& x) noexcept {
 
 }  // namespace detail
 
+/// Whether a format has a path. All have bf16 and exact; integer needs codes that are whole numbers
+/// or, of 4 bits, any. To force a path that a format lacks is a wrong call.
+template <format F>
+[[nodiscard]] constexpr bool supports(compute_path path) noexcept {
+  return path != compute_path::integer ||
+         detail::codec_of<detail::element_of_format<F>>::has_levels;
+}
+
 /// Multiplies activations by packed weights: y[m, n] = epilogue(sum_k x[m, k] w[n, k]).
 ///
 /// @param w     [n x k], packed.
@@ -55,6 +64,7 @@ template <format F>
 [[nodiscard]] inline errc gemm(packed_view<F> w, const activations& x, const results& y,
                                context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
+  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
   detail::gemm_item item;
   item.w = &w.data;
   item.y = y;
@@ -88,6 +98,7 @@ template <format F>
                                      const results& y, context& with, const epilogue& gate_post,
                                      const second_channels& up_channels = {},
                                      const gemm_options& options = {}) noexcept {
+  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
   detail::gemm_item item;
   item.w = &gate.data;
   item.pair = &up.data;
@@ -122,6 +133,7 @@ inline constexpr std::size_t max_products = 256;
 template <format F>
 [[nodiscard]] inline errc gemm_many(std::span<const product<F>> products, const activations& x,
                                     context& with, const gemm_options& options = {}) noexcept {
+  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
   NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
   std::array<detail::gemm_item, max_products> items;
   std::size_t n = 0;

@@ -155,15 +155,24 @@ struct gemm_args {
   context* with = nullptr;
 };
 
-/// What a call comes to: for explain() and for the driver.
+/// What a call comes to: for explain() and for the driver, which needs less.
 struct gemm_plan {
   bool possible = true;  ///< false: the path was forced, and the format has none of that kind
   compute_path path = compute_path::exact;
-  const char* kernel = "";
+  const char* reason = "";
   bool per_block_scales = false;
   bool amx = false;
   bool bf16_dot = false;
   bool avx_vnni = false;
+
+  const char* target = "";
+  const char* kernel = "";
+  const char* decode = "";
+  std::size_t vector_bytes = 0;
+  std::size_t chunk_cols = 0;
+  std::size_t task_rows = 0;
+  std::size_t task_cols = 0;
+  std::size_t num_tasks = 0;
 };
 
 }  // namespace detail

@@ -50,7 +50,9 @@ struct PackedOps {
   void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
   size_t strip_bytes;
   detail::shift_use shift;
-  bool minimum;     ///< shifts are read with the other sign
+  bool minimum;  ///< shifts are read with the other sign
+  bool narrow;   ///< levels stay below 128
+  const char* decode;
   bool raw_levels;  ///< packed codes are levels: nothing to decode
 };
 
@@ -75,6 +77,8 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   o.shifts = &ReadFactor<ShiftFactor>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);
   o.shift = kUse;
+  o.narrow = Codec::narrow;
+  o.decode = DecodeName<Codec>();
   return o;
 }
 
@@ -86,6 +90,8 @@ inline constexpr size_t kMaxTaskRows = 512;
 
 /// Sizes and places of scratch.
 struct GemmScratch {
+  size_t most_rows;        ///< of a product of the call
+  size_t groups;           ///< of panels, in all products
   size_t chunk_cols;       ///< columns of w decoded at a time
   size_t factor_segments;  ///< segments whose scales are read at a time
   size_t task_rows;
@@ -264,7 +270,8 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
     if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
   }
   if (run.x.zeros != nullptr) a.x_zero = s.x_zero;
-  (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows, job.num_panels * panel_rows);
+  (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows,
+                                                               job.num_panels * panel_rows);
 }
 
 /// The same on the float paths.
@@ -387,25 +394,20 @@ HWY_NOINLINE void PrepareRow(const GemmRun& run, size_t r, float* scratch) {
   }
 }
 
+/// Sizes of chunks and tasks.
 template <class = void>
-HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan& plan,
-                          const PackedOps& ops) {
-  context& with = *args.with;
+HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path path,
+                                     const PackedOps& ops) {
+  GemmScratch z{};
   const packed_shape& shape = args.items[0].w->shape;
-  GemmRun run{args, plan, ops, shape, {}, {}, nullptr, 1};
-  size_t most_rows = 0;
-  size_t groups = 0;
   for (const detail::gemm_item& item : args.items) {
-    most_rows = HWY_MAX(most_rows, item.num_rows);
-    groups += RoundUp(item.w->shape.num_panels, kGroupPanels) / kGroupPanels;
+    z.most_rows = HWY_MAX(z.most_rows, item.num_rows);
+    z.groups += RoundUp(item.w->shape.num_panels, kGroupPanels) / kGroupPanels;
   }
-  if (most_rows == 0 || groups == 0) return errc::ok;
-
-  GemmScratch& z = run.sizes;
-  const bool integer = plan.path == compute_path::integer;
+  const bool integer = path == compute_path::integer;
   const bool raw = integer && ops.raw_levels;
   // One row: short chunks, so that four panels are read as four streams (docs/performance.md).
-  const size_t want = raw ? 2048 : most_rows == 1 ? 128 : most_rows <= 8 ? 256 : 512;
+  const size_t want = raw ? 2048 : z.most_rows == 1 ? 128 : z.most_rows <= 8 ? 256 : 512;
   const size_t unit = HWY_MAX(RoundUp(shape.segment_cols, strip_cols), strip_cols);
   z.chunk_cols = unit <= want ? want / unit * unit : want;
   z.chunk_cols = HWY_MAX(HWY_MIN(z.chunk_cols, shape.packed_cols), strip_cols);
@@ -413,11 +415,24 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
   z.factor_segments = HWY_MAX(chunk_segments, size_t{1}) * HWY_MAX(1024 / z.chunk_cols, size_t{1});
   z.w_bytes = raw ? 0
                   : z.chunk_cols * panel_rows *
-                        (integer                           ? 1
-                         : plan.path == compute_path::bf16 ? 2
-                                                           : 4);
-  z.task_rows = ChooseTaskRows(most_rows, groups, with.num_threads());
-  run.row_blocks = (most_rows + z.task_rows - 1) / z.task_rows;
+                        (integer                      ? 1
+                         : path == compute_path::bf16 ? 2
+                                                      : 4);
+  z.task_rows = ChooseTaskRows(z.most_rows, z.groups, args.with->num_threads());
+  return z;
+}
+
+template <class = void>
+HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan& plan,
+                          const PackedOps& ops) {
+  context& with = *args.with;
+  const packed_shape& shape = args.items[0].w->shape;
+  GemmRun run{args, plan, ops, shape, ChooseSizes(args, plan.path, ops), {}, nullptr, 1};
+  if (run.sizes.most_rows == 0 || run.sizes.groups == 0) return errc::ok;
+
+  GemmScratch& z = run.sizes;
+  const bool integer = plan.path == compute_path::integer;
+  run.row_blocks = (z.most_rows + z.task_rows - 1) / z.task_rows;
 
   // Places: prepared rows, a row of floats per worker, then scratch per worker.
   const size_t x_rows = args.x.rows;
@@ -471,7 +486,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
         &run);
   }
   with.run(
-      groups * run.row_blocks,
+      z.groups * run.row_blocks,
       [](void* p, size_t task, size_t worker) {
         const GemmRun& go = *static_cast<const GemmRun*>(p);
         const size_t row_block = task % go.row_blocks;
@@ -496,10 +511,19 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   const packed_shape& shape = args.items[0].w->shape;
   const detail::codec_info& info = *args.codec;
   plan->path = args.options.path;
+  plan->reason = "asked for";
   const bool codes_given = args.x.type == number_type::int8 || args.x.type == number_type::uint8;
   if (plan->path == compute_path::automatic) {
-    plan->path = info.exact_levels || (codes_given && info.has_levels) ? compute_path::integer
-                                                                       : compute_path::exact;
+    if (info.exact_levels) {
+      plan->path = compute_path::integer;
+      plan->reason = "the codes are whole numbers";
+    } else if (codes_given && info.has_levels) {
+      plan->path = compute_path::integer;
+      plan->reason = "the activations are 8-bit codes";
+    } else {
+      plan->path = compute_path::exact;
+      plan->reason = "the codes are not whole numbers";
+    }
   }
   plan->possible = plan->path != compute_path::integer || ops.levels != nullptr;
   plan->per_block_scales =
@@ -510,6 +534,23 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
                    ops.levels != nullptr && has(more, extension::avx_vnni);
   plan->bf16_dot =
       kHasBf16Extension && plan->path == compute_path::bf16 && has(more, extension::avx512_bf16);
+}
+
+/// PlanKernel(), and what explain() says besides.
+template <class Kind>
+HWY_NOINLINE void ExplainKernel(const detail::gemm_args& args, detail::gemm_plan* plan) {
+  PlanKernel<Kind>(args, plan);
+  const PackedOps ops = OpsOf(Kind());
+  const GemmScratch z = ChooseSizes(args, plan->path, ops);
+  plan->target = hwy::TargetName(HWY_TARGET);
+  plan->kernel = KernelName(*plan, ops.narrow);
+  plan->decode = ops.decode;
+  plan->vector_bytes = hn::Lanes(LaneTag()) * sizeof(float);
+  plan->chunk_cols = z.chunk_cols;
+  plan->task_rows = z.task_rows;
+  plan->task_cols = kGroupColumns;
+  plan->num_tasks =
+      z.most_rows == 0 ? 0 : z.groups * ((z.most_rows + z.task_rows - 1) / z.task_rows);
 }
 
 template <class Kind>

@@ -22,6 +22,7 @@
 #include <cstring>
 
 #include "hwy/highway.h"
+#include "nibble/format/gemm_args.h"
 #include "nibble/kernel/packed_decode-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -113,6 +114,22 @@ HWY_INLINE hn::Vec<LaneTag> DotFloat(LevelVec w, const uint8_t* HWY_RESTRICT x,
     const auto x_high = hn::BitCast(df, hn::Set(du, two & 0xFFFF0000u));
     return hn::MulAdd(high, x_high, hn::MulAdd(low, x_low, sum));
   }
+}
+
+/// What DotQuad and DotFloat come to, for explain().
+HWY_INLINE const char* KernelName(const detail::gemm_plan& plan, bool narrow) {
+  static_cast<void>(narrow);
+  if (plan.path == compute_path::exact) return "f32 multiply-add";
+  if (plan.path == compute_path::bf16) {
+    return plan.bf16_dot ? "vdpbf16ps" : "bf16 widened, f32 multiply-add";
+  }
+#if !HWY_ARCH_X86
+  return "u8 x s8 dot product";
+#elif HWY_TARGET <= HWY_AVX3_DL
+  return "vpdpbusd";
+#else
+  return plan.avx_vnni ? "vpdpbusd (AVX-VNNI)" : narrow ? "pmaddubsw" : "pmaddwd";
+#endif
 }
 
 /// c += scaled sum of a segment: the definition of the integer path, rounding by rounding.

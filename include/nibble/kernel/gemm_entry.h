@@ -20,7 +20,7 @@ inline errc gemm_dispatch(const gemm_args& args) noexcept {
 
 template <class Kind, std::int64_t Targets = HWY_TARGETS>
 inline void plan_dispatch(const gemm_args& args, gemm_plan* plan) noexcept {
-  NIBBLE_DISPATCH(table, PlanKernel<Kind>)(args, plan);
+  NIBBLE_DISPATCH(table, ExplainKernel<Kind>)(args, plan);
 }
 
 template <class Kind>

@@ -138,6 +138,20 @@ HWY_INLINE hn::Vec<LaneTag> ValuesOf(VU32 codes, const detail::codec_info& info)
   }
 }
 
+/// How codes become values, for explain().
+template <class Codec>
+HWY_INLINE const char* DecodeName() {
+  if constexpr (requires { Codec::has_unit; }) {
+    return "shift and mask";
+  } else if constexpr (requires { Codec::is_book; }) {
+    return "table of 16";
+  } else if constexpr (MinifloatElement<typename Codec::element> || Codec::bits == 32) {
+    return "float arithmetic";
+  } else {
+    return HWY_TARGET <= HWY_AVX2 ? "table of 256" : "table of 256, one lane at a time";
+  }
+}
+
 /// f32 rounded to the nearest bf16, in the upper half of each lane; NaN stays NaN.
 template <class V>
 HWY_INLINE hn::Vec<hn::RebindToUnsigned<LaneTag>> RoundToBf16(V v) {

@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// explain(): what a gemm() would do, and what it must at least cost, without doing it.
+#ifndef NIBBLE_EXPLAIN_H_
+#define NIBBLE_EXPLAIN_H_
+
+#include <cstdio>
+#include <string_view>
+
+#include "nibble/gemm.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// What a call comes to. Texts are static.
+struct call_plan {
+  const char* target = "";  ///< as current_target()
+  compute_path path = compute_path::exact;
+  const char* reason = "";        ///< why this path
+  const char* kernel = "";        ///< the instruction, or pair, that multiplies
+  const char* decode = "";        ///< how codes become what it multiplies
+  std::size_t vector_bytes = 0;   ///< of a register of the kernel
+  bool per_block_scales = false;  ///< integer path: activations have a scale per block, not row
+  std::size_t chunk_cols = 0;     ///< columns of w that are decoded at a time
+  std::size_t task_rows = 0;      ///< a task makes task_rows x task_cols results
+  std::size_t task_cols = 0;
+  std::size_t num_tasks = 0;
+  std::size_t threads = 0;  ///< that have something to do
+  // Expected cost: what must be read and written at least, and counted from shapes.
+  std::uint64_t weight_bytes = 0;  ///< packed, with scales and padding
+  std::uint64_t x_bytes = 0;
+  std::uint64_t y_bytes = 0;
+  std::uint64_t operations = 0;  ///< 2 m n k
+};
+
+/// What gemm(w, x, y, with, ..., options) would do on the current target, for y of y_type.
+///
+/// Nothing is computed or allocated, and x.data is not read: its type and shape are enough.
+template <format F>
+[[nodiscard]] inline call_plan explain(packed_view<F> w, const activations& x, const context& with,
+                                       const gemm_options& options = {},
+                                       number_type y_type = number_type::f32) noexcept {
+  NIBBLE_ASSERT(supports<F>(options.path), "explain: the format has no integer path");
+  detail::gemm_item item;
+  item.w = &w.data;
+  item.num_rows = x.rows;
+  const detail::gemm_args args{{&item, 1},
+                               x,
+                               options,
+                               &detail::codec_of_format<F>,
+                               const_cast<context*>(&with)};  // only its number of threads is read
+  const detail::gemm_plan p = detail::plan_entry<detail::kind_of<F>>(args);
+  const std::uint64_t m = x.rows;
+  const std::uint64_t n = w.rows();
+  const std::uint64_t k = w.cols();
+  call_plan c;
+  c.target = p.target;
+  c.path = p.path;
+  c.reason = p.reason;
+  c.kernel = p.kernel;
+  c.decode = p.decode;
+  c.vector_bytes = p.vector_bytes;
+  c.per_block_scales = p.path == compute_path::integer && p.per_block_scales;
+  c.chunk_cols = p.chunk_cols;
+  c.task_rows = p.task_rows;
+  c.task_cols = p.task_cols;
+  c.num_tasks = p.num_tasks;
+  c.threads = p.num_tasks < with.num_threads() ? p.num_tasks : with.num_threads();
+  c.weight_bytes = detail::packed_sizes_of<F>(w.data.shape, w.data.super_every).total;
+  c.x_bytes = m * k * size_of(x.type);
+  c.y_bytes = m * n * size_of(y_type);
+  c.operations = 2 * m * n * k;
+  return c;
+}
+
+template <format F>
+[[nodiscard]] inline call_plan explain(const packed_matrix<F>& w, const activations& x,
+                                       const context& with, const gemm_options& options = {},
+                                       number_type y_type = number_type::f32) noexcept {
+  return explain<F>(w.view(), x, with, options, y_type);
+}
+
+/// A plan in words, a few lines. Allocates nothing.
+struct plan_text {
+  char text[640] = "";
+  operator std::string_view() const noexcept { return text; }  // NOLINT: implicit by design
+};
+
+[[nodiscard]] inline plan_text to_text(const call_plan& c) noexcept {
+  plan_text t;
+  const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
+  std::snprintf(t.text, sizeof t.text,
+                "path %s on %s: %s\n"
+                "kernel %s on %zu-byte vectors; codes by %s, %zu columns at a time%s\n"
+                "%zu tasks of %zu x %zu results for %zu threads\n"
+                "%.3f MB of weights, %.3f MB of x, %.3f MB of y; %.3f GFLOP, %.1f per byte\n",
+                name_of(c.path), c.target, c.reason, c.kernel, c.vector_bytes, c.decode,
+                c.chunk_cols, c.per_block_scales ? "; a scale of x per block" : "", c.num_tasks,
+                c.task_rows, c.task_cols, c.threads, mb(c.weight_bytes), mb(c.x_bytes),
+                mb(c.y_bytes), static_cast<double>(c.operations) / 1e9,
+                static_cast<double>(c.operations) /
+                    static_cast<double>(c.weight_bytes + c.x_bytes + c.y_bytes +
+                                        (c.weight_bytes + c.x_bytes + c.y_bytes == 0)));
+  return t;
+}
+
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_EXPLAIN_H_
+
+// Again, outside the guard: it is read once per target.
+#include "nibble/gemm.h"
