@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Everything: the umbrella of the public headers. Without a guard of its own, because its parts are
 // read once per target where a program runs its own target passes. Readers of files are in io/.
+#include "nibble/context.h"
 #include "nibble/elements.h"
+#include "nibble/epilogue.h"
 #include "nibble/formats.h"
+#include "nibble/gemm.h"
 #include "nibble/matrix.h"
 #include "nibble/metrics.h"
+#include "nibble/pack.h"
 #include "nibble/quantize.h"
 #include "nibble/target.h"

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <vector>
 
+#include "nibble/gemm.h"
 #include "nibble/quantize.h"
 #include "nibble/reference.h"
 
@@ -27,8 +28,21 @@ int check() {
   nibble::reference::dequantize<F>(w->view(),
                                    nibble::matrix_view<float>(expected.data(), rows, cols));
   const bool equal = std::equal(y.begin(), y.end(), expected.begin());
-  std::printf("%s: %s\n", F::name.data(), equal ? "ok" : "FAILED");
-  return equal ? 0 : 1;
+
+  // One activation that is 1 and the rest 0: a column of w.
+  nibble::context with;
+  const auto packed = nibble::pack(*w);
+  std::vector<float> one(cols), column(rows);
+  one[7] = 1.0f;
+  nibble::gemm_options exact;
+  exact.path = nibble::compute_path::exact;
+  if (!packed || nibble::gemv(*packed, one, column, with, {}, exact) != nibble::errc::ok) return 1;
+  bool multiplied = true;
+  for (std::size_t r = 0; r < rows; ++r) multiplied &= column[r] == expected[r * cols + 7];
+
+  const bool ok = equal && multiplied;
+  std::printf("%s: %s\n", F::name.data(), ok ? "ok" : "FAILED");
+  return ok ? 0 : 1;
 }
 
 }  // namespace
