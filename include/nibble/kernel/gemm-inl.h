@@ -21,7 +21,7 @@
 #include "nibble/format/cpu_extensions.h"
 #include "nibble/kernel/epilogue-inl.h"
 #include "nibble/kernel/gemm_prepare-inl.h"
-#include "nibble/kernel/gemm_tiles-inl.h"
+#include "nibble/kernel/gemv_tiles-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nibble {
@@ -48,6 +48,7 @@ struct PackedOps {
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*int_tiles)(const IntTileArgs&, size_t, size_t);
   void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
+  void (*int_gemv)(const IntTileArgs&, const uint8_t*, size_t);
   size_t strip_bytes;
   detail::shift_use shift;
   bool minimum;  ///< shifts are read with the other sign
@@ -68,6 +69,7 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
         kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
     o.int_tiles = &IntTiles<kDot, kFloatShift>;
     if constexpr (kHasVnniExtension) o.vnni_tiles = &IntTiles<QuadDot::kExtension, kFloatShift>;
+    o.int_gemv = &IntGemv<Codec, kNarrow, kFloatShift>;
   }
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
@@ -253,7 +255,8 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   a.c = job.c;
   a.partial = s.partial;
   a.c_stride = kGroupColumns;
-  for (size_t p = 0; p < job.num_panels; ++p) {
+  const bool in_registers = job.rows == 1 && !part && run.x.zeros == nullptr;
+  for (size_t p = 0; !in_registers && p < job.num_panels; ++p) {
     const uint8_t* const from = codes + p * panel_bytes;
     uint8_t* const to = s.w + p * run.sizes.w_bytes;
     if (!run.ops.raw_levels) run.ops.levels(from, cols / strip_cols, *run.args.codec, to);
@@ -270,8 +273,14 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
     if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
   }
   if (run.x.zeros != nullptr) a.x_zero = s.x_zero;
-  (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows,
-                                                               job.num_panels * panel_rows);
+  const size_t columns = job.num_panels * panel_rows;
+  if (in_registers) {
+    a.w = codes;
+    a.w_stride = panel_bytes;
+    run.ops.int_gemv(a, run.args.codec->levels, columns);
+  } else {
+    (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows, columns);
+  }
 }
 
 /// The same on the float paths.
@@ -406,18 +415,26 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
   }
   const bool integer = path == compute_path::integer;
   const bool raw = integer && ops.raw_levels;
-  // One row: short chunks, so that four panels are read as four streams (docs/performance.md).
-  const size_t want = raw ? 2048 : z.most_rows == 1 ? 128 : z.most_rows <= 8 ? 256 : 512;
+  // One row on the integer path needs no scratch for codes, so chunks are as long as scales allow:
+  // 128 segments x 4 panels are 32 KiB (22.7 GB/s with chunks of 128 columns, 29.5 so). On other
+  // paths short chunks make four panels four streams.
+  const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
+  const bool in_registers = integer && z.most_rows == 1 && !zeros;
+  const size_t want = in_registers       ? 128 * shape.segment_cols
+                      : raw              ? 2048
+                      : z.most_rows == 1 ? 128
+                      : z.most_rows <= 8 ? 256
+                                         : 512;
   const size_t unit = HWY_MAX(RoundUp(shape.segment_cols, strip_cols), strip_cols);
   z.chunk_cols = unit <= want ? want / unit * unit : want;
   z.chunk_cols = HWY_MAX(HWY_MIN(z.chunk_cols, shape.packed_cols), strip_cols);
   const size_t chunk_segments = z.chunk_cols / HWY_MAX(shape.segment_cols, size_t{1});
   z.factor_segments = HWY_MAX(chunk_segments, size_t{1}) * HWY_MAX(1024 / z.chunk_cols, size_t{1});
-  z.w_bytes = raw ? 0
-                  : z.chunk_cols * panel_rows *
-                        (integer                      ? 1
-                         : path == compute_path::bf16 ? 2
-                                                      : 4);
+  z.w_bytes = raw || in_registers ? 0
+                                  : z.chunk_cols * panel_rows *
+                                        (integer                      ? 1
+                                         : path == compute_path::bf16 ? 2
+                                                                      : 4);
   z.task_rows = ChooseTaskRows(z.most_rows, z.groups, args.with->num_threads());
   return z;
 }
@@ -432,6 +449,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
 
   GemmScratch& z = run.sizes;
   const bool integer = plan.path == compute_path::integer;
+  const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
   run.row_blocks = (z.most_rows + z.task_rows - 1) / z.task_rows;
 
   // Places: prepared rows, a row of floats per worker, then scratch per worker.
@@ -448,7 +466,6 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
       x.codes = TakeScratch<int8_t>(at, x_rows * x.code_stride);
       x.scales = TakeScratch<float>(at, x_rows * x.segment_stride);
       x.sums = TakeScratch<int32_t>(at, x_rows * x.segment_stride);
-      const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
       x.zeros = zeros ? TakeScratch<int32_t>(at, x_rows) : nullptr;
     } else if (plan.path == compute_path::bf16) {
       x.half_stride = RoundUp(shape.packed_cols, 32) + 32;

@@ -139,25 +139,23 @@ HWY_INLINE const char* KernelName(const detail::gemm_plan& plan, bool narrow) {
 ///   offset: c = c + shift * (x_scale * float(x_sum))
 /// kFloatShift: zero_float or offset, which of them `use` says.
 template <bool kFloatShift>
-HWY_INLINE void FinishSegment(hn::Vec<SumTag> sum, hn::Vec<LaneTag> scale,
-                              const float* HWY_RESTRICT shifts, detail::shift_use use,
-                              float x_scale, int32_t x_sum, float* HWY_RESTRICT c) {
+HWY_INLINE hn::Vec<LaneTag> FinishSegment(hn::Vec<SumTag> sum, hn::Vec<LaneTag> scale,
+                                          const float* HWY_RESTRICT shifts, detail::shift_use use,
+                                          float x_scale, int32_t x_sum, hn::Vec<LaneTag> c) {
   const LaneTag df;
   auto t = hn::ConvertTo(df, sum);
   const auto x_scale_v = hn::Set(df, x_scale);
   const auto factor = Rounded(hn::Mul(scale, x_scale_v));
   if constexpr (!kFloatShift) {
-    hn::StoreU(MulThenAdd(t, factor, hn::LoadU(df, c)), df, c);
+    return MulThenAdd(t, factor, c);
   } else {
     const auto x_sum_f = hn::ConvertTo(df, hn::Set(SumTag(), x_sum));
     const auto shift = hn::LoadU(df, shifts);
     if (use == detail::shift_use::zero_float) {
       t = hn::Sub(t, Rounded(hn::Mul(shift, x_sum_f)));
-      hn::StoreU(MulThenAdd(t, factor, hn::LoadU(df, c)), df, c);
-    } else {
-      const auto y = MulThenAdd(t, factor, hn::LoadU(df, c));
-      hn::StoreU(MulThenAdd(shift, Rounded(hn::Mul(x_scale_v, x_sum_f)), y), df, c);
+      return MulThenAdd(t, factor, c);
     }
+    return MulThenAdd(shift, Rounded(hn::Mul(x_scale_v, x_sum_f)), MulThenAdd(t, factor, c));
   }
 }
 

@@ -159,8 +159,11 @@ HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
         const size_t at = factor[v] + s * panel_rows;
         const auto scale = hn::LoadU(df, a.scales + at);
         Unroll<kRows>([&](auto m) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          FinishSegment<kFloatShift>(Pick<m * kVectors + v>(acc...), scale, a.shifts + at, a.shift,
-                                     x_scale[m][s], x_sum[m][s], c + m * a.c_stride + v * N);
+          float* HWY_RESTRICT to = c + m * a.c_stride + v * N;
+          hn::StoreU(
+              FinishSegment<kFloatShift>(Pick<m * kVectors + v>(acc...), scale, a.shifts + at,
+                                         a.shift, x_scale[m][s], x_sum[m][s], hn::LoadU(df, to)),
+              df, to);
         });
       });
     });

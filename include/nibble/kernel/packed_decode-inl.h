@@ -35,7 +35,7 @@ using LevelTag = hn::Repartition<uint8_t, LaneTag>;
 using LevelVec = hn::Vec<LevelTag>;
 
 /// How far ahead of a strip its panel is fetched.
-inline constexpr size_t kPrefetchBytes = 2560;
+inline constexpr size_t kPrefetchBytes = 2048;
 
 /// Calls fn(std::integral_constant<size_t, i>) for i = 0 .. kCount - 1, unrolled.
 template <size_t kCount, class Fn>
