@@ -29,6 +29,14 @@ class our_weights_in : public our_weights {
   }
   [[nodiscard]] std::size_t weight_bytes() const override { return bytes_; }
   [[nodiscard]] std::size_t num_copies() const override { return copies_.size(); }
+  [[nodiscard]] bool supports(nibble::compute_path path) const override {
+    return nibble::supports<F>(path);
+  }
+  [[nodiscard]] nibble::call_plan explain(nibble::matrix_view<const float> x,
+                                          const nibble::context& with,
+                                          const nibble::gemm_options& options) const override {
+    return nibble::explain<F>(copies_[0], x, with, options);
+  }
   bool run(nibble::matrix_view<const float> x, nibble::matrix_view<float> y, nibble::context& with,
            const nibble::gemm_options& options) override {
     next_ = (next_ + 1) % copies_.size();

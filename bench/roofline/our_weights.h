@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "nibble/format/gemm_args.h"
+#include "nibble/explain.h"
 
 namespace bench {
 
@@ -25,6 +25,12 @@ class our_weights {
   /// Bytes of one copy as the format stores it; packing may pad a little.
   [[nodiscard]] virtual std::size_t weight_bytes() const = 0;
   [[nodiscard]] virtual std::size_t num_copies() const = 0;
+  /// Whether the format has a path that may be asked for.
+  [[nodiscard]] virtual bool supports(nibble::compute_path path) const = 0;
+  /// What run() with these arguments would do.
+  [[nodiscard]] virtual nibble::call_plan explain(nibble::matrix_view<const float> x,
+                                                  const nibble::context& with,
+                                                  const nibble::gemm_options& options) const = 0;
   /// y = x w^T by the next copy.
   virtual bool run(nibble::matrix_view<const float> x, nibble::matrix_view<float> y,
                    nibble::context& with, const nibble::gemm_options& options) = 0;

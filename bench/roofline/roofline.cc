@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <fstream>
 #include <limits>
+#include <map>
 #include <memory>
 
 #include "nibble/target.h"
@@ -16,7 +17,7 @@
 #include "support/machine.h"
 #include "support/names.h"
 #include "support/rows.h"
-#include "support/weights.h"
+#include "support/stopwatch.h"
 
 namespace {
 
@@ -76,7 +77,9 @@ instructions instructions_of(std::string_view target) {
 }
 
 // The fastest way to multiply that a path has on these instructions.
-limit peak_of(std::string_view path, instructions set, const bench::machine_limits& machine) {
+// `integer`: whether the format has that path.
+limit peak_of(std::string_view path, bool integer, instructions set,
+              const bench::machine_limits& machine) {
   std::vector<limit> candidates;
   const auto add = [&](instructions least, std::initializer_list<limit> some) {
     if (set >= least) candidates.insert(candidates.end(), some);
@@ -89,7 +92,7 @@ limit peak_of(std::string_view path, instructions set, const bench::machine_limi
   if (path == "bf16" || path == "automatic") {
     add(instructions::avx512, {limit::bf16_avx512, limit::amx_bf16});
   }
-  if (path == "integer" || path == "automatic") {
+  if (path == "integer" || (path == "automatic" && integer)) {
     add(instructions::sse, {limit::int8_sse});
     add(instructions::avx2, {limit::int8_avx2, limit::int16_avx2, limit::int8_avx_vnni});
     add(instructions::avx512, {limit::int8_avx512, limit::int8_vnni, limit::amx_int8});
@@ -165,6 +168,62 @@ struct ready_peer {
   std::vector<float> weights;
 };
 
+// Why a row of ours is below three quarters of its limit, as far as its numbers tell.
+std::string reason_of(const bench::row& r, double one_thread_s, const bench::machine_limits& on) {
+  std::string why;
+  const auto say = [&why](const std::string& text) { why += (why.empty() ? "" : ", ") + text; };
+  if (r.time.disturbed || r.time.spread > 0.2) say("disturbed");
+  if (r.time.fraction >= 0.75) return why;
+  if (r.target != nibble::target_name(0)) say(std::string("not on ") + nibble::target_name(0));
+  if (r.time.median_s < 50e-6) say("too short for threads and caches to settle");
+  if (r.threads > 1 && one_thread_s > 0 && one_thread_s < 1.4 * r.time.median_s) {
+    char gain[64];
+    std::snprintf(gain, sizeof gain, "%d threads gain only %.2f x", r.threads,
+                  one_thread_s / r.time.median_s);
+    say(gain);
+  } else if (r.bound == limit::read) {
+    say(r.m == 1 ? "unpacking codes, not memory" : "unpacking and multiplying, not memory");
+  } else if (r.m < 64) {
+    say("unpacking: each weight serves only m rows");
+  }
+  if (r.bound == limit::read && r.gops > 0.6 * on[limit::int8_vnni] && on[limit::int8_vnni] > 0) {
+    say("near the arithmetic limit as well");
+  }
+  return why;
+}
+
+// What all rows come to, for each m and number of threads.
+class summary {
+ public:
+  void add(const bench::row& r) {
+    if (r.library != "nibble") return;
+    group& g = groups_[{r.m, r.threads}];
+    g.fractions.push_back(r.time.fraction);
+    if (r.ratio > 0) g.ratios.push_back(r.ratio);
+  }
+  void print() const {
+    std::printf("\n%5s%3s%9s%12s%9s%20s%9s%9s\n", "m", "t", "rows", "of limit", "worst",
+                "faster than peers", "median", "worst");
+    for (const auto& [key, g] : groups_) {
+      const auto faster =
+          std::count_if(g.ratios.begin(), g.ratios.end(), [](double ratio) { return ratio > 1; });
+      std::printf("%5zu%3d%9zu%12.2f%9.2f%11d of %5zu%9.2f%9.2f\n", key.first, key.second,
+                  g.fractions.size(), examples::median(g.fractions), least(g.fractions),
+                  static_cast<int>(faster), g.ratios.size(), examples::median(g.ratios),
+                  least(g.ratios));
+    }
+  }
+
+ private:
+  struct group {
+    std::vector<double> fractions, ratios;
+  };
+  static double least(const std::vector<double>& v) {
+    return v.empty() ? 0 : *std::min_element(v.begin(), v.end());
+  }
+  std::map<std::pair<std::size_t, int>, group> groups_;
+};
+
 class output {
  public:
   explicit output(const std::string& json) {
@@ -173,14 +232,17 @@ class output {
   void add(const bench::row& r) {
     std::fputs(bench::to_line(r).c_str(), stdout);
     std::fflush(stdout);
+    if (!r.wrong) summary_.add(r);
     add_json(bench::to_json_line(r));
   }
+  void print_summary() const { summary_.print(); }
   void add_json(const std::string& line) {
     if (json_.is_open()) json_ << line << std::flush;
   }
 
  private:
   std::ofstream json_;
+  summary summary_;
 };
 
 nibble::compute_path path_of(std::string_view name) {
@@ -273,21 +335,26 @@ class runner {
     const double ops = 2.0 * static_cast<double>(m) * static_cast<double>(options_.n * options_.k);
     nibble::context& with = context_for(threads);
     std::vector<entry> entries;
+    const bool integer = ours_->supports(nibble::compute_path::integer);
     for (const std::string& target : options_.targets) {
+      nibble::force_target(target.c_str());
       for (const std::string& path : options_.paths) {
+        nibble::gemm_options how;
+        how.path = path_of(path);
+        if (!ours_->supports(how.path)) continue;
+        const nibble::call_plan plan = ours_->explain({x_.data(), m, options_.k}, with, how);
         entry e;
         e.row = new_row(format, m, threads);
         e.row.library = "nibble";
-        e.row.path = path;
+        e.row.path = nibble::name_of(plan.path);
+        e.row.kernel = plan.kernel;
         e.row.target = target;
         e.row.bits = format.bits;
         e.set = instructions_of(target);
         set_bound(e.timed, static_cast<double>(ours_->weight_bytes()), ops,
-                  peak_of(path, e.set, limits), limits);
-        e.timed.run = [this, m, target, path, &with] {
+                  peak_of(path, integer, e.set, limits), limits);
+        e.timed.run = [this, m, target, how, &with] {
           nibble::force_target(target.c_str());
-          nibble::gemm_options how;
-          how.path = path_of(path);
           static_cast<void>(
               ours_->run({x_.data(), m, options_.k}, {y_.data(), m, options_.n}, with, how));
         };
@@ -303,7 +370,7 @@ class runner {
       const bool avx2 = e.row.library.find("haswell") != std::string::npos;
       e.set = avx2 ? instructions::avx2 : instructions::avx512;
       set_bound(e.timed, static_cast<double>(p.library->weight_bytes()), ops,
-                peak_of("automatic", e.set, limits), limits);
+                peak_of("automatic", true, e.set, limits), limits);
       e.timed.products = static_cast<double>(p.library->products_per_run(m));
       e.timed.run = [this, m, threads, &p] {
         static_cast<void>(p.library->run(x_.data(), m, y_.data(), threads));
@@ -327,7 +394,13 @@ class runner {
       r.gbps = 1e-9 * r.bits / 8 * static_cast<double>(r.n * r.k) / r.time.median_s;
     }
     for (entry& e : entries) {
-      if (e.row.library == "nibble") compare_with_peers(e, entries);
+      if (e.row.library == "nibble") {
+        compare_with_peers(e, entries);
+        double& alone =
+            one_thread_s_[e.row.format + e.row.path + e.row.target + std::to_string(e.row.m)];
+        e.row.note = reason_of(e.row, alone, limits);
+        if (e.row.threads == 1) alone = e.row.time.median_s;
+      }
       out_.add(e.row);
     }
   }
@@ -366,6 +439,7 @@ class runner {
   std::unique_ptr<bench::our_weights> ours_;
   std::vector<ready_peer> ready_;
   std::map<int, std::unique_ptr<nibble::context>> contexts_;
+  std::map<std::string, double> one_thread_s_;
 };
 
 // ---- The command line -----------------------------------------------------------------------
@@ -436,5 +510,6 @@ int main(int argc, char** argv) {
   for (const bench::our_format& f : bench::our_formats()) {
     if (wanted(o, f.name)) all.run(f);
   }
+  out.print_summary();
   return 0;
 }

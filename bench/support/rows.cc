@@ -3,6 +3,7 @@
 #include "support/rows.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <map>
@@ -25,49 +26,73 @@ double quantile(std::vector<double> values, double at) {
 std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int threads,
                                   int read_streams, double seconds) {
   constexpr double shortest_sample = 0.003;
-  std::vector<int> calls(candidates.size());
-  double round_seconds = 0;
-  for (std::size_t i = 0; i < candidates.size(); ++i) {
-    candidates[i].run();  // prepares what the first call of a kind has to
-    const double once = examples::seconds_of(candidates[i].run);
-    calls[i] = std::max(1, static_cast<int>(std::ceil(shortest_sample / once)));
-    round_seconds += once * (1 + calls[i]);
-  }
-  std::vector<limit> bounds;
+  constexpr double probe_seconds = 0.004;
+  struct sample {
+    double seconds;
+    double rate;  // of the limit, just before
+  };
+  std::vector<std::vector<sample>> samples(candidates.size());
+  std::vector<int> calls;
   for (const candidate& c : candidates) {
-    if (std::find(bounds.begin(), bounds.end(), c.bound) == bounds.end()) bounds.push_back(c.bound);
+    c.run();  // prepares what the first call of a kind has to
+    const double once = examples::seconds_of(c.run);
+    calls.push_back(std::max(1, static_cast<int>(std::ceil(shortest_sample / once))));
   }
-  const double probe_seconds = 0.004;
-  round_seconds += probe_seconds * static_cast<double>(bounds.size());
-  const auto rounds = static_cast<std::size_t>(std::clamp(seconds / round_seconds, 3.0, 15.0));
 
-  std::vector<std::vector<double>> times(candidates.size());
-  std::vector<std::vector<double>> fractions(candidates.size());
-  std::map<limit, std::vector<double>> rates;
-  for (std::size_t round = 0; round < rounds; ++round) {
-    for (const limit l : bounds) {
-      // The first probe outlasts threads of a candidate that still wait actively for work.
-      static_cast<void>(limit_probe(l, threads, 0.25 * probe_seconds, read_streams));
-      rates[l].push_back(limit_probe(l, threads, probe_seconds, read_streams));
+  // Samples of a disturbed moment do not count: the limit was well below its best there.
+  std::map<limit, double> best_rate;
+  const auto is_quiet = [&](std::size_t i, const sample& s) {
+    return s.rate > 0.85 * best_rate[candidates[i].bound];
+  };
+  const auto num_quiet = [&](std::size_t i) {
+    return std::count_if(samples[i].begin(), samples[i].end(),
+                         [&](const sample& s) { return is_quiet(i, s); });
+  };
+  const auto all_have = [&](std::ptrdiff_t quiet) {
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      if (num_quiet(i) < quiet) return false;
     }
+    return true;
+  };
+
+  const auto start = std::chrono::steady_clock::now();
+  for (int round = 1;; ++round) {
     for (std::size_t i = 0; i < candidates.size(); ++i) {
       const candidate& c = candidates[i];
+      // The first probe outlasts threads of the last candidate that still wait actively for work.
+      static_cast<void>(limit_probe(c.bound, threads, 0.25 * probe_seconds, read_streams));
+      const double rate = limit_probe(c.bound, threads, probe_seconds, read_streams);
+      best_rate[c.bound] = std::max(best_rate[c.bound], rate);
       c.run();
       const double spent = examples::seconds_of([&] {
         for (int call = 0; call < calls[i]; ++call) c.run();
       });
-      times[i].push_back(spent / calls[i] / c.products);
-      fractions[i].push_back(c.work / (times[i].back() * rates[c.bound].back()));
+      samples[i].push_back({spent / calls[i] / c.products, rate});
     }
+    const double spent =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    if (round >= 25 || spent > 4 * seconds) break;
+    if (round >= 3 && spent > seconds && all_have(3)) break;
   }
+
   std::vector<timing> all(candidates.size());
   for (std::size_t i = 0; i < candidates.size(); ++i) {
+    const bool some_quiet = num_quiet(i) >= 3;
+    std::vector<double> times, fractions, rates;
+    for (const sample& s : samples[i]) {
+      if (some_quiet && !is_quiet(i, s)) continue;
+      times.push_back(s.seconds);
+      rates.push_back(s.rate);
+      fractions.push_back(candidates[i].work / (s.seconds * s.rate));
+    }
     timing& t = all[i];
-    t.median_s = quantile(times[i], 0.5);
-    t.spread = (quantile(times[i], 0.75) - quantile(times[i], 0.25)) / t.median_s;
-    t.fraction = quantile(fractions[i], 0.5);
-    t.limit_rate = quantile(rates[candidates[i].bound], 0.5);
-    t.rounds = rounds;
+    t.median_s = quantile(times, 0.5);
+    t.best_s = quantile(times, 0);
+    t.spread = (quantile(times, 0.75) - quantile(times, 0.25)) / t.median_s;
+    t.fraction = quantile(fractions, 0.5);
+    t.limit_rate = quantile(rates, 0.5);
+    t.rounds = times.size();
+    t.disturbed = !some_quiet;
   }
   return all;
 }
@@ -118,8 +143,11 @@ std::string to_json_line(const row& r) {
                       {"wrong", r.wrong},
                       {"limit", name_of(r.bound)}};
   if (!r.note.empty()) j["note"] = r.note;
+  if (!r.kernel.empty()) j["kernel"] = r.kernel;
   if (!r.wrong) {
     j["median_s"] = r.time.median_s;
+    j["best_s"] = r.time.best_s;
+    j["disturbed"] = r.time.disturbed;
     j["spread"] = r.time.spread;
     j["rounds"] = r.time.rounds;
     j["gops"] = r.gops;

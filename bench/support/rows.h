@@ -24,14 +24,17 @@ struct candidate {
 /// Times of one product.
 struct timing {
   double median_s = 0;
-  double spread = 0;      ///< distance between the quartiles, as a part of the median
-  double fraction = 0;    ///< of the limit that was measured beside each run; a median
-  double limit_rate = 0;  ///< that limit: GB/s or Gop/s, a median
-  std::size_t rounds = 0;
+  double best_s = 0;
+  double spread = 0;       ///< distance between the quartiles, as a part of the median
+  double fraction = 0;     ///< of the limit that was measured beside each run; a median
+  double limit_rate = 0;   ///< that limit: GB/s or Gop/s, a median
+  std::size_t rounds = 0;  ///< that count
+  bool disturbed = false;  ///< the limit kept changing: nothing here is worth much
 };
 
-/// Runs all candidates in turns, each right after an untimed run of its own, and a probe of every
-/// limit once per round, for about `seconds` (at least 3 rounds).
+/// Runs all candidates in turns, each right after a probe of its limit and an untimed run of its
+/// own, for about `seconds` (at least 3 rounds). Rounds whose probe is below 0.85 of the best one
+/// do not count; up to four times as long where that leaves fewer than 3.
 std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int threads,
                                   int read_streams, double seconds);
 
@@ -40,8 +43,9 @@ struct row {
   std::string op;  ///< "gemm"
   std::string format;
   std::string library;  ///< "nibble", or a peer
-  std::string path;     ///< "integer", ...; empty for peers
+  std::string path;     ///< that was taken: "integer", ...; empty for peers
   std::string target;   ///< "AVX3_DL", ...; empty for peers
+  std::string kernel;   ///< the instruction that multiplies; empty for peers
   std::size_t m = 0;
   std::size_t n = 0;
   std::size_t k = 0;
