@@ -20,6 +20,7 @@
 
 #include "nibble/format/cpu_extensions.h"
 #include "nibble/kernel/epilogue-inl.h"
+#include "nibble/kernel/gemm_amx-inl.h"
 #include "nibble/kernel/gemm_prepare-inl.h"
 #include "nibble/kernel/gemv_tiles-inl.h"
 
@@ -141,13 +142,14 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   const GemmScratch& z = run.sizes;
   WorkerScratch s{};
   const size_t factors = kGroupPanels * z.factor_segments * panel_rows;
+  const size_t sums = RoundUp(z.task_rows, 16) * kGroupColumns;  // tiles write whole ones
   s.w = TakeScratch<uint8_t>(at, kGroupPanels * z.w_bytes);
   s.scales = TakeScratch<float>(at, factors);
   s.shifts = TakeScratch<float>(at, factors);
   s.level_sums = TakeScratch<int32_t>(at, factors);
-  s.c = TakeScratch<float>(at, z.task_rows * kGroupColumns);
-  s.c_pair = TakeScratch<float>(at, z.task_rows * kGroupColumns);
-  s.partial = TakeScratch<int32_t>(at, z.task_rows * kGroupColumns);
+  s.c = TakeScratch<float>(at, sums);
+  s.c_pair = TakeScratch<float>(at, sums);
+  s.partial = TakeScratch<int32_t>(at, sums);
   s.x = TakeScratch<const void*>(at, z.task_rows);
   s.x_scale = TakeScratch<const float*>(at, z.task_rows);
   s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);
@@ -278,6 +280,9 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
     a.w = codes;
     a.w_stride = panel_bytes;
     run.ops.int_gemv(a, run.args.codec->levels, columns);
+  } else if (kHasAmx && run.plan.amx && job.rows >= kLeastAmxTaskRows) {
+    AmxIntTiles(a, run.ops.raw_levels ? nullptr : s.w, TileDepth(shape.segment_cols), job.rows,
+                columns);
   } else {
     (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows, columns);
   }
@@ -316,6 +321,7 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
   const size_t columns = job.num_panels * panel_rows;
   constexpr FloatDot kMore = kHasBf16Extension ? FloatDot::kBf16Extension : FloatDot::kBf16;
   is_f32              ? FloatTiles<FloatDot::kF32>(a, job.rows, columns)
+  : run.plan.amx      ? AmxHalfTiles(a, job.rows, columns)
   : run.plan.bf16_dot ? FloatTiles<kMore>(a, job.rows, columns)
                       : FloatTiles<FloatDot::kBf16>(a, job.rows, columns);
 }
@@ -363,6 +369,8 @@ HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, siz
   const auto multiply = [&](const packed_data& w, float* c) {
     MultiplyGroup(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c});
   };
+  const bool is_integer = run.plan.path == compute_path::integer;
+  const TileSession tiles(run.plan.amx, is_integer ? TileDepth(run.shape.segment_cols) : 64);
   multiply(*item.w, s.c);
   if (item.pair != nullptr) multiply(*item.pair, s.c_pair);
   const size_t column = first_panel * panel_rows;
@@ -462,13 +470,14 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
     PreparedX& x = run.x;
     x.segment_stride = shape.num_segments();
     if (integer) {
-      x.code_stride = RoundUp(shape.packed_cols, 64) + 64;
+      // An odd number of cache lines: the rows of a tile lie in different sets.
+      x.code_stride = RoundUp(shape.packed_cols, 128) + 64;
       x.codes = TakeScratch<int8_t>(at, x_rows * x.code_stride);
       x.scales = TakeScratch<float>(at, x_rows * x.segment_stride);
       x.sums = TakeScratch<int32_t>(at, x_rows * x.segment_stride);
       x.zeros = zeros ? TakeScratch<int32_t>(at, x_rows) : nullptr;
     } else if (plan.path == compute_path::bf16) {
-      x.half_stride = RoundUp(shape.packed_cols, 32) + 32;
+      x.half_stride = RoundUp(shape.packed_cols, 64) + 32;
       x.halves = TakeScratch<uint16_t>(at, x_rows * x.half_stride);
     } else if (in_place) {
       x.floats = static_cast<const float*>(args.x.data);
@@ -528,6 +537,10 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   const packed_shape& shape = args.items[0].w->shape;
   const detail::codec_info& info = *args.codec;
   plan->path = args.options.path;
+  size_t most_rows = 0;
+  for (const detail::gemm_item& item : args.items) most_rows = HWY_MAX(most_rows, item.num_rows);
+  const extension more = detail::available_extensions(args.options.extensions);
+  const bool amx = kHasAmx && has(more, extension::amx);
   plan->reason = "asked for";
   const bool codes_given = args.x.type == number_type::int8 || args.x.type == number_type::uint8;
   if (plan->path == compute_path::automatic) {
@@ -537,6 +550,9 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
     } else if (codes_given && info.has_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the activations are 8-bit codes";
+    } else if (amx && most_rows >= kLeastAmxRows && ops.strip_bytes <= detail::strip_bytes(8)) {
+      plan->path = compute_path::bf16;
+      plan->reason = "the codes are not whole numbers, and AMX multiplies bf16";
     } else {
       plan->path = compute_path::exact;
       plan->reason = "the codes are not whole numbers";
@@ -546,11 +562,13 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   plan->per_block_scales =
       args.options.scale == activation_scale::per_block ||
       (args.options.scale == activation_scale::automatic && shape.block < shape.cols);
-  const extension more = detail::available_extensions(args.options.extensions);
   plan->avx_vnni = kHasVnniExtension && plan->path == compute_path::integer &&
                    ops.levels != nullptr && has(more, extension::avx_vnni);
-  plan->bf16_dot =
-      kHasBf16Extension && plan->path == compute_path::bf16 && has(more, extension::avx512_bf16);
+  // bf16 for any number of rows, so that all get the same bits; levels have the same bits anyhow.
+  plan->amx = amx && (plan->path == compute_path::bf16 ||
+                      (plan->path == compute_path::integer && most_rows >= kLeastAmxRows));
+  plan->bf16_dot = kHasBf16Extension && !plan->amx && plan->path == compute_path::bf16 &&
+                   has(more, extension::avx512_bf16);
 }
 
 /// PlanKernel(), and what explain() says besides.
