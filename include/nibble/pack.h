@@ -25,7 +25,8 @@ class packed_matrix {
  public:
   packed_matrix() = default;
 
-  /// Allocates, not initialized. overflow: the size does not fit; out_of_memory: no room.
+  /// Allocates; sets only what lies between the arrays, to 0. overflow: the size does not fit;
+  /// out_of_memory: no room.
   [[nodiscard]] static result<packed_matrix> create(std::size_t rows, std::size_t cols) noexcept {
     constexpr std::size_t limit = std::numeric_limits<std::size_t>::max() / 4096;
     if (rows != 0 && cols != 0 && (rows > limit / cols || rows > limit || cols > limit)) {
@@ -38,6 +39,10 @@ class packed_matrix {
       m.buffer_.reset(static_cast<std::uint8_t*>(
           ::operator new (m.sizes_.total, std::align_val_t{64}, std::nothrow)));
       if (m.buffer_ == nullptr) return errc::out_of_memory;
+      for (std::size_t i = 0; i <= detail::num_parts; ++i) {
+        const std::size_t end = m.sizes_.offset[i] + m.sizes_.bytes[i];
+        std::memset(m.buffer_.get() + end, 0, (64 - end % 64) % 64);
+      }
       detail::point_into(m.data_, m.sizes_, m.buffer_.get());
     }
     return m;
