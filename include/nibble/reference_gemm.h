@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// The specification of gemm() in plain loops: the integer path, which kernels equal in every bit,
+// and the exact sums that bounds are measured from. Slow; allocates and may throw bad_alloc.
+#ifndef NIBBLE_REFERENCE_GEMM_H_
+#define NIBBLE_REFERENCE_GEMM_H_
+
+#include <algorithm>
+#include <limits>
+#include <vector>
+
+#include "nibble/format/codes.h"
+#include "nibble/format/epilogue_math.h"
+#include "nibble/format/gemm_args.h"
+
+namespace nibble::inline NIBBLE_ABI {
+namespace reference {
+
+/// Weights as products see them, whatever their format. Blocks are those along k.
+struct weight_parts {
+  packed_shape shape;
+  std::vector<float> value;         ///< [n][k], as dequantized
+  std::vector<std::int32_t> level;  ///< [n][k], integer path: value before scaling / unit
+  std::vector<float> scale;         ///< [n][num_blocks]; 1 if there is none
+  std::vector<float> shift;         ///< [n][num_blocks]; minimums with their sign turned
+  detail::shift_use use = detail::shift_use::none;
+  detail::codec_info codec;
+
+  [[nodiscard]] std::size_t block_of(std::size_t c) const { return c / shape.block; }
+  /// Where column c lies in packed order.
+  [[nodiscard]] std::size_t packed(std::size_t c) const {
+    return c / shape.block * shape.block_cols + c % shape.block;
+  }
+};
+
+/// Takes a quantized matrix apart.
+template <format F>
+weight_parts take_apart(quantized_view<const F> w) {
+  if constexpr (wire_format<F>) {
+    using M = typename F::meaning;
+    std::vector<std::uint8_t> bytes(quantized_view<M>::buffer_bytes(w.rows, w.cols));
+    const quantized_view<M> parts(bytes.data(), w.rows, w.cols);
+    from_wire<F>(w, parts);
+    return take_apart<M>(quantized_view<const M>(parts));
+  } else {
+    using P = detail::parts_of<F>;
+    using E = typename P::element;
+    weight_parts t;
+    const std::size_t block = P::shape.cols;
+    t.shape = make_packed_shape(w.rows, w.cols, block == all ? w.cols : block);
+    t.codec = detail::codec_info_of<E>;
+    if (w.cols == 0) return t;
+    const std::size_t blocks = t.shape.num_blocks;
+    t.value.resize(w.rows * w.cols);
+    t.level.resize(w.rows * w.cols);
+    t.scale.assign(w.rows * blocks, 1.0f);
+    t.shift.assign(w.rows * blocks, 0.0f);
+    const auto* const s = w.sections.data();
+    for (std::size_t r = 0; r < w.rows; ++r) {
+      for (std::size_t c = 0; c < w.cols; ++c) {
+        const std::size_t i = r * w.cols + c;
+        t.value[i] = detail::value_at<F>(s, w.rows, w.cols, r, c);
+        if (!t.codec.has_levels) continue;
+        const auto code = load_code<E>(*s, r, c);
+        if (t.codec.levels != nullptr) {
+          t.level[i] = t.codec.levels[code] - t.codec.bias;
+        } else {
+          t.level[i] = static_cast<std::int32_t>(E::decode(code) / t.codec.unit);
+        }
+      }
+      if constexpr (block_format<F>) {
+        using S = typename F::scale_format;
+        const grid_shape grid = F::shape.grid(w.rows, w.cols);
+        for (std::size_t c = 0; c < w.cols; c += t.shape.block) {
+          const std::size_t i = r * blocks + t.block_of(c);
+          const grid_shape b = detail::block_of(F::shape, w.cols, r, c);
+          t.scale[i] = detail::value_at<S>(s + 1, grid.rows, grid.cols, b.rows, b.cols);
+          if constexpr (F::has_shift) {
+            t.use = detail::shift_use_of<F>();
+            const grid_shape shifts = F::shift_shape.grid(w.rows, w.cols);
+            const grid_shape z = detail::block_of(F::shift_shape, w.cols, r, c);
+            t.shift[i] = detail::value_at<typename F::shift_format>(
+                s + 1 + num_sections<S>, shifts.rows, shifts.cols, z.rows, z.cols);
+            if (t.use == detail::shift_use::minimum) t.shift[i] = -t.shift[i];
+          }
+        }
+      }
+    }
+    return t;
+  }
+}
+
+// --- activations -----------------------------------------------------------
+
+inline bool has_codes(const activations& x) noexcept {
+  return x.type == number_type::int8 || x.type == number_type::uint8;
+}
+
+/// Column of x that column c of w is multiplied by.
+inline std::size_t column_of(const activations& x, std::size_t c) noexcept {
+  return x.order == nullptr ? c : x.order[c];
+}
+
+/// Codes: x[r, c] as an integer, less its zero point.
+inline std::int32_t whole_of(const activations& x, std::size_t r, std::size_t c) noexcept {
+  const std::size_t at = r * x.stride + c;
+  const std::int32_t code = x.type == number_type::int8
+                                ? static_cast<const std::int8_t*>(x.data)[at]
+                                : static_cast<const std::uint8_t*>(x.data)[at];
+  return code - (x.zero_points == nullptr ? 0 : x.zero_points[r]);
+}
+/// Codes: the scale of x[r, c].
+inline float code_scale_of(const activations& x, std::size_t r, std::size_t c) noexcept {
+  return x.scales[r * x.scale_stride + (x.scale_cols == 0 ? 0 : c / x.scale_cols)];
+}
+
+/// x[r, c], exactly.
+inline double exact_of(const activations& x, std::size_t r, std::size_t c) noexcept {
+  if (has_codes(x)) {
+    return static_cast<double>(whole_of(x, r, c)) * static_cast<double>(code_scale_of(x, r, c));
+  }
+  return static_cast<double>(detail::load_number(x.type, x.data, r * x.stride + c));
+}
+
+/// Columns of w in packed order whose activations share a scale.
+inline std::size_t scale_group(const weight_parts& w, activation_scale scale) noexcept {
+  const bool per_block = scale == activation_scale::per_block ||
+                         (scale == activation_scale::automatic && w.shape.block < w.shape.cols);
+  return per_block ? std::max(w.shape.block_cols, strip_cols) : w.shape.packed_cols;
+}
+
+/// One row of activations on the integer path: x[c] ~ code[c] * scale[c], c a column of w.
+struct quantized_row {
+  std::vector<std::int32_t> code;
+  std::vector<float> scale;
+  std::vector<float> amax;  ///< largest |x| with the same scale; 0 for given codes
+};
+
+inline quantized_row quantize_row(const weight_parts& w, const activations& x, std::size_t r,
+                                  activation_scale scale) {
+  const std::size_t k = w.shape.cols;
+  quantized_row q{std::vector<std::int32_t>(k), std::vector<float>(k), std::vector<float>(k)};
+  if (has_codes(x)) {
+    for (std::size_t c = 0; c < k; ++c) {
+      q.code[c] = whole_of(x, r, column_of(x, c));
+      q.scale[c] = code_scale_of(x, r, w.block_of(c) * w.shape.block);
+    }
+    return q;
+  }
+  const std::size_t group = scale_group(w, scale);
+  for (std::size_t first = 0; first < k;) {
+    std::size_t end = first;
+    float amax = 0;
+    bool finite = true;
+    for (; end < k && w.packed(end) / group == w.packed(first) / group; ++end) {
+      const float v = static_cast<float>(exact_of(x, r, column_of(x, end)));
+      const float size = detail::float_of(detail::bits_of(v) & ~detail::f32_sign);
+      finite = finite && size <= std::numeric_limits<float>::max();
+      amax = size > amax ? size : amax;
+    }
+    const bool zero = !finite || amax < 0x1p-120f;
+    const float inverse = zero ? 0.0f : 127.0f / amax;
+    for (std::size_t c = first; c < end; ++c) {
+      const float v = static_cast<float>(exact_of(x, r, column_of(x, c)));
+      const float code = zero ? 0.0f : detail::nearest_integer(detail::rounded(v * inverse));
+      q.code[c] = static_cast<std::int32_t>(code);
+      q.scale[c] = !finite ? std::numeric_limits<float>::quiet_NaN() : zero ? 0.0f : amax / 127.0f;
+      q.amax[c] = amax;
+    }
+    first = end;
+  }
+  return q;
+}
+
+// --- sums ------------------------------------------------------------------
+
+/// The integer path before its epilogue, [m][n]. Per segment of k, in order:
+///
+///   sum = exact, of (level - integer zero point) * code, modulo 2^32
+///   t = float(sum)                           float zero point: t = t - shift * float(sum of codes)
+///   y = y + t * (scale * unit * x_scale)
+///   offset, minimum: y = y + shift * (x_scale * float(sum of codes))
+///
+/// and every operation rounds to f32.
+inline std::vector<float> gemm_integer(const weight_parts& w, const activations& x,
+                                       activation_scale scale = activation_scale::automatic) {
+  const packed_shape& shape = w.shape;
+  const std::size_t k = shape.cols;
+  std::vector<float> y(x.rows * shape.rows, 0.0f);
+  for (std::size_t m = 0; m < x.rows && k != 0; ++m) {
+    const quantized_row q = quantize_row(w, x, m, scale);
+    for (std::size_t n = 0; n < shape.rows; ++n) {
+      float sum = 0;
+      for (std::size_t first = 0; first < k;) {
+        const std::size_t segment = w.packed(first) / shape.segment_cols;
+        const std::size_t b = n * shape.num_blocks + w.block_of(first);
+        const float shift = w.shift[b];
+        const std::int64_t zero =
+            w.use == detail::shift_use::zero_int ? static_cast<std::int64_t>(shift) : 0;
+        std::int64_t whole = 0;
+        std::int64_t codes = 0;
+        std::size_t c = first;
+        for (; c < k && w.packed(c) / shape.segment_cols == segment; ++c) {
+          whole += (w.level[n * k + c] - zero) * q.code[c];
+          codes += q.code[c];
+        }
+        const float x_scale = q.scale[first];
+        const float unit_scale = detail::rounded(w.scale[b] * w.codec.unit);
+        const float factor = detail::rounded(unit_scale * x_scale);
+        const float code_sum = static_cast<float>(codes);
+        float t = static_cast<float>(static_cast<std::int32_t>(whole));
+        if (w.use == detail::shift_use::zero_float) t = t - detail::rounded(shift * code_sum);
+        sum = detail::mul_then_add(t, factor, sum);
+        if (w.use == detail::shift_use::offset || w.use == detail::shift_use::minimum) {
+          sum = detail::mul_then_add(shift, detail::rounded(x_scale * code_sum), sum);
+        }
+        first = c;
+      }
+      y[m * shape.rows + n] = sum;
+    }
+  }
+  return y;
+}
+
+/// sum_k x w in double, [m][n].
+inline std::vector<double> gemm_exact(const weight_parts& w, const activations& x) {
+  const std::size_t k = w.shape.cols;
+  std::vector<double> y(x.rows * w.shape.rows, 0.0);
+  for (std::size_t m = 0; m < x.rows; ++m) {
+    for (std::size_t n = 0; n < w.shape.rows; ++n) {
+      double sum = 0;
+      for (std::size_t c = 0; c < k; ++c) {
+        sum += exact_of(x, m, column_of(x, c)) * static_cast<double>(w.value[n * k + c]);
+      }
+      y[m * w.shape.rows + n] = sum;
+    }
+  }
+  return y;
+}
+
+/// What becomes of sums [x_rows of them][n]: y as gemm() writes it.
+inline void apply_epilogue(const std::vector<float>& sums, const results& y, const epilogue& post,
+                           const std::vector<float>* second = nullptr,
+                           const second_channels& channels = {}) {
+  for (std::size_t m = 0; m < y.rows; ++m) {
+    std::uint8_t* const row = static_cast<std::uint8_t*>(y.data) + m * y.stride * size_of(y.type);
+    for (std::size_t n = 0; n < y.cols; ++n) {
+      const std::size_t i = m * y.cols + n;
+      const float v = detail::epilogue_value(
+          post, sums[i], second == nullptr ? nullptr : second->data() + i, m, n, channels);
+      detail::store_number(post, v, n, row, y.type);
+    }
+  }
+}
+
+}  // namespace reference
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_REFERENCE_GEMM_H_
