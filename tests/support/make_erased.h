@@ -7,19 +7,10 @@
 #include "nibble/quantize.h"
 #include "nibble/reference.h"
 #include "support/format_table.h"
+#include "support/view_of.h"
 
 namespace nibble_test {
 namespace detail {
-
-template <class F, class Byte>
-auto view_of(const basic_section<Byte>* parts, std::size_t rows, std::size_t cols) {
-  using view_format = std::conditional_t<std::is_const_v<Byte>, const F, F>;
-  nibble::quantized_view<view_format> view;
-  std::copy_n(parts, nibble::num_sections<F>, view.sections.begin());
-  view.rows = rows;
-  view.cols = cols;
-  return view;
-}
 
 template <class F>
 constexpr nibble::extent block_extent() {
