@@ -159,7 +159,8 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<LaneTag>> RoundToBf16(V v) {
   const auto bits = hn::BitCast(du, v);
   const auto odd = hn::And(hn::ShiftRight<16>(bits), hn::Set(du, 1u));
   const auto up = hn::Add(bits, hn::Add(odd, hn::Set(du, 0x7FFFu)));
-  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), bits, up);
+  const auto quiet = hn::Or(bits, hn::Set(du, 0x00400000u));  // a payload of low bits is lost
+  return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, up);
 }
 
 enum class FloatOut { kF32, kBf16 };
