@@ -453,6 +453,14 @@ bool wanted(const options& o, std::string_view name) {
   return o.full || (o.quick ? any_of(quick_formats) : any_of(usual_formats));
 }
 
+// Programs that wanted a CPU in the last minute, besides this one.
+double other_load() {
+  std::ifstream file("/proc/loadavg");
+  double load = 0;
+  file >> load;
+  return load;
+}
+
 void complete(options& o) {
   if (o.quick) {
     o.m = {1, 32, 512};
@@ -494,6 +502,9 @@ int main(int argc, char** argv) {
   CLI11_PARSE(app, argc, argv);
   complete(o);
 
+  if (const double load = other_load(); load > 0.5) {
+    std::printf("Other programs use about %.1f CPUs: figures will be low and scatter.\n\n", load);
+  }
   machine on;
   on.cpu = examples::cpu_name();
   output out(o.json);
