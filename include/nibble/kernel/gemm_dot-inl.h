@@ -121,12 +121,13 @@ HWY_INLINE const char* KernelName(const detail::gemm_plan& plan, bool narrow) {
   static_cast<void>(narrow);
   if (plan.path == compute_path::exact) return "f32 multiply-add";
   if (plan.path == compute_path::bf16) {
+    if (plan.amx) return "tdpbf16ps (AMX)";
     return plan.bf16_dot ? "vdpbf16ps" : "bf16 widened, f32 multiply-add";
   }
 #if !HWY_ARCH_X86
   return "u8 x s8 dot product";
 #elif HWY_TARGET <= HWY_AVX3_DL
-  return "vpdpbusd";
+  return plan.amx ? "tdpbssd and tdpbsud (AMX)" : "vpdpbusd";
 #else
   return plan.avx_vnni ? "vpdpbusd (AVX-VNNI)" : narrow ? "pmaddubsw" : "pmaddwd";
 #endif
