@@ -79,6 +79,81 @@ constexpr std::size_t part_index(std::size_t panel, std::size_t blocks, std::siz
   return (panel * blocks + b) * panel_rows + row;
 }
 
+/// Where the codes of a section of a record lie.
+template <class Layout, std::size_t kSection, std::size_t kCount>
+inline constexpr auto located = [] {
+  std::array<bit_field, kCount> fields{};
+  for (std::size_t i = 0; i < kCount; ++i) fields[i] = Layout::locate(kSection, i);
+  return fields;
+}();
+
+/// The same for codes of whole records: piece `slot` of code i is
+/// (byte[i] of the record >> shift[i] & mask[i]) << to[i].
+template <class Layout, std::size_t kCount>
+struct record_map {
+  struct pieces {
+    std::array<std::uint16_t, kCount> byte{};
+    std::array<std::uint8_t, kCount> shift{};
+    std::array<std::uint8_t, kCount> mask{};
+    std::array<std::uint8_t, kCount> to{};
+    bool used = false;
+  };
+  static constexpr bool base3 = [] {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      if (Layout::locate(0, i).pieces[0].base3) return true;
+    }
+    return false;
+  }();
+  template <std::size_t kSlot>
+  static constexpr pieces slot = [] {
+    pieces m;
+    for (std::size_t i = 0; i < kCount; ++i) {
+      const bit_piece p = Layout::locate(0, i).pieces[kSlot];
+      m.used = m.used || p.width != 0;
+      m.byte[i] = p.byte;
+      m.shift[i] = p.shift;
+      m.mask[i] = static_cast<std::uint8_t>((1u << p.width) - 1);
+      m.to[i] = p.to;
+    }
+    return m;
+  }();
+
+  template <std::size_t kSlot>
+  static void read_slot(const std::uint8_t* record, std::uint8_t* codes) noexcept {
+    if constexpr (slot<kSlot>.used) {
+      constexpr const pieces& m = slot<kSlot>;
+      for (std::size_t i = 0; i < kCount; ++i) {
+        const unsigned bits = (static_cast<unsigned>(record[m.byte[i]]) >> m.shift[i] & m.mask[i])
+                              << m.to[i];
+        codes[i] = static_cast<std::uint8_t>(kSlot == 0 ? bits : codes[i] | bits);
+      }
+    }
+  }
+  /// Whole bytes, one after the other.
+  static constexpr bool plain = [] {
+    for (std::size_t i = 0; i < kCount; ++i) {
+      if (!(Layout::locate(0, i) == byte_field(Layout::locate(0, 0).pieces[0].byte + i, 1))) {
+        return false;
+      }
+    }
+    return true;
+  }();
+  static void read(const std::uint8_t* record, std::uint8_t* codes) noexcept {
+    if constexpr (plain) {
+      std::memcpy(codes, record + Layout::locate(0, 0).pieces[0].byte, kCount);
+    } else if constexpr (base3) {
+      for (std::size_t i = 0; i < kCount; ++i) {
+        codes[i] = static_cast<std::uint8_t>(load_bits(record, located<Layout, 0, kCount>[i]));
+      }
+    } else {
+      read_slot<0>(record, codes);
+      read_slot<1>(record, codes);
+      read_slot<2>(record, codes);
+      read_slot<3>(record, codes);
+    }
+  }
+};
+
 /// Single codes of a quantized matrix, whatever holds them.
 template <class F>
 struct code_source {
@@ -98,7 +173,7 @@ struct code_source {
       const std::uint8_t* record =
           from.sections[0].data + r * from.sections[0].stride + c / per_record * F::block_bytes;
       return static_cast<typename E::code>(
-          load_bits(record, F::layout::locate(kSection, c % per_record)));
+          load_bits(record, located<typename F::layout, kSection, per_record>[c % per_record]));
     } else {
       return load_code<E>(from.sections[kSection], r, c);
     }
@@ -179,6 +254,125 @@ void pack_center(quantized_view<const F> from, packed_data& to) noexcept {
   }
 }
 
+/// Codes of a panel are read by rows, a stretch at a time, then interleaved by strips.
+template <class F>
+struct panel_codes {
+  using E = typename parts_of<typename meaning_of<F>::type>::element;
+  using code = typename E::code;
+  static constexpr std::size_t bytes = strip_bytes(E::bits);
+  /// Codes that are read together.
+  static constexpr std::size_t record = [] {
+    if constexpr (wire_format<F>) return F::block_values;
+    return chunk_size;
+  }();
+  static constexpr std::size_t unit = std::lcm(record, strip_cols);
+  /// Columns of a stretch: 16 rows of it stay in the first cache.
+  static constexpr std::size_t stretch = unit >= 1024 ? unit : 1024 / unit * unit;
+  static constexpr bool fits_stack = stretch <= 4096;
+
+  /// Codes first .. first + count of row r, and up to a record more.
+  static void read_row(quantized_view<const F> from, std::size_t r, std::size_t first,
+                       std::size_t count, code* codes) noexcept {
+    const std::uint8_t* row = from.sections[0].data + r * from.sections[0].stride;
+    if constexpr (E::bits >= 8 && !wire_format<F>) {
+      std::memcpy(codes, row + first * sizeof(code), count * sizeof(code));
+    } else {
+      using layout = typename layout_of<F>::type;
+      row += first / record * layout::block_bytes;
+      for (std::size_t i = 0; i < count; i += record, row += layout::block_bytes) {
+        record_map<layout, record>::read(row, codes + i);
+      }
+    }
+  }
+
+  /// One strip: codes of 16 rows, `row_codes` apart, as vectors of 4 bytes per row.
+  static void interleave(const code* from, std::size_t row_codes, std::uint8_t* strip) noexcept {
+    constexpr std::size_t vectors = E::bits > 8 ? E::bits : 8;
+    constexpr std::size_t words = vectors * 8;  // of two rows
+    constexpr std::uint64_t flip = 0x0101010101010101u * to_packed_code<E>(0) * (E::bits <= 8);
+    std::uint64_t quads[words];
+    const auto* bytes_of_rows = reinterpret_cast<const std::uint8_t*>(from);
+    const std::size_t row_bytes = row_codes * sizeof(code);
+    for (std::size_t pair = 0; pair < 8; ++pair) {
+      const std::uint8_t* a = bytes_of_rows + 2 * pair * row_bytes;
+      for (std::size_t v = 0; v < vectors; ++v) {
+        std::uint32_t low;
+        std::uint32_t high;
+        std::memcpy(&low, a + 4 * v, 4);
+        std::memcpy(&high, a + row_bytes + 4 * v, 4);
+        quads[v * 8 + pair] = (low | std::uint64_t{high} << 32) ^ flip;
+      }
+    }
+    if constexpr (E::bits >= 8) {
+      std::memcpy(strip, quads, sizeof quads);
+    } else {
+      std::size_t done = 0;
+      for (const int width : planes_of(E::bits)) {
+        if (width == 0) break;
+        const auto w = static_cast<std::size_t>(width);
+        const std::size_t per_vector = 8 / w;
+        const std::uint64_t mask = ((std::uint64_t{1} << w) - 1) * 0x0101010101010101u;
+        for (std::size_t i = 0; i < w * 8; ++i) {  // word i % 8 of vector i / 8
+          std::uint64_t bits = 0;
+          for (std::size_t q = 0; q < per_vector; ++q) {
+            bits |= (quads[(i / 8 * per_vector + q) * 8 + i % 8] >> done & mask) << (q * w);
+          }
+          std::memcpy(strip + strip_bytes(static_cast<int>(done)) + i * 8, &bits, 8);
+        }
+        done += w;
+      }
+    }
+  }
+
+  static void pack(quantized_view<const F> from, const packed_shape& shape, std::size_t panel,
+                   std::uint8_t* to) noexcept {
+    alignas(64) code buffer[panel_rows][stretch + record];
+    for (std::size_t p = 0; p < shape.packed_cols;
+         p += stretch, to += stretch / strip_cols * bytes) {
+      const std::size_t n = shape.packed_cols - p < stretch ? shape.packed_cols - p : stretch;
+      for (std::size_t row = 0; row < panel_rows; ++row) {
+        const std::size_t r = panel * panel_rows + row;
+        const std::size_t there = r >= shape.rows || p >= shape.cols ? 0 : shape.cols - p;
+        const std::size_t count = there < n ? there : n;
+        if (count != 0) read_row(from, r, p, count, buffer[row]);
+        for (std::size_t i = count; i < n; ++i) buffer[row][i] = E::zero_code;
+      }
+      for (std::size_t i = 0; i < n; i += strip_cols) {
+        interleave(&buffer[0][i], stretch + record, to + i / strip_cols * bytes);
+      }
+    }
+  }
+
+ private:
+  template <class G>
+  struct layout_of {
+    using type = planar_layout<E::bits>;
+  };
+  template <wire_format G>
+  struct layout_of<G> {
+    using type = typename G::layout;
+  };
+};
+
+/// Code by code, for blocks that are padded.
+template <class F>
+void pack_codes_singly(quantized_view<const F> from, const packed_shape& shape, std::size_t panel,
+                       std::uint8_t* codes) noexcept {
+  using E = typename parts_of<typename meaning_of<F>::type>::element;
+  const code_source<F> source{from};
+  constexpr std::size_t bytes = strip_bytes(E::bits);
+  std::memset(codes, 0, shape.num_strips() * bytes);
+  for (std::size_t row = 0; row < panel_rows; ++row) {
+    const std::size_t r = panel * panel_rows + row;
+    for (std::size_t p = 0; p < shape.packed_cols; ++p) {
+      const std::size_t c = source_column(shape, p);
+      const auto code =
+          r < shape.rows && c < shape.cols ? source.template get<E, 0>(r, c) : E::zero_code;
+      store_packed<E>(codes + p / strip_cols * bytes, row, p % strip_cols, to_packed_code<E>(code));
+    }
+  }
+}
+
 template <class F>
 void pack_panel(quantized_view<const F> from, const packed_data& to, std::size_t panel) noexcept {
   using M = typename meaning_of<F>::type;
@@ -187,9 +381,14 @@ void pack_panel(quantized_view<const F> from, const packed_data& to, std::size_t
   const packed_shape& shape = to.shape;
   if (shape.cols == 0) return;
   const code_source<F> source{from};
-  constexpr std::size_t bytes = strip_bytes(E::bits);
-  auto* const codes = const_cast<std::uint8_t*>(to.codes) + panel * shape.num_strips() * bytes;
-  std::memset(codes, 0, shape.num_strips() * bytes);
+  auto* const codes =
+      const_cast<std::uint8_t*>(to.codes) + panel * shape.num_strips() * strip_bytes(E::bits);
+  const bool padded_blocks = shape.block != shape.block_cols && shape.block < shape.cols;
+  if (panel_codes<F>::fits_stack && !padded_blocks) {
+    if constexpr (panel_codes<F>::fits_stack) panel_codes<F>::pack(from, shape, panel, codes);
+  } else {
+    pack_codes_singly<F>(from, shape, panel, codes);
+  }
   const auto clear = [&]<class C>(std::size_t i, bool super) {
     const std::size_t every = super ? to.super_every[i / 2] : 1;
     const std::size_t count = (shape.num_blocks + every - 1) / every;
@@ -198,26 +397,11 @@ void pack_panel(quantized_view<const F> from, const packed_data& to, std::size_t
   };
   for_each_factor_part<typename P::scale>(scale_codes, clear);
   for_each_factor_part<typename P::shift>(shift_codes, clear);
-  constexpr auto zero = to_packed_code<E>(E::zero_code);
   const std::size_t blocks = extent::ceil_div(shape.cols, shape.block);
   for (std::size_t row = 0; row < panel_rows; ++row) {
     const std::size_t r = panel * panel_rows + row;
-    const bool there = r < shape.rows;
-    for (std::size_t b = 0; b < shape.num_blocks; ++b) {
-      for (std::size_t i = 0; i < shape.block_cols; ++i) {
-        const std::size_t p = b * shape.block_cols + i;
-        const std::size_t c = b * shape.block + i;
-        const bool inside = there && i < shape.block && c < shape.cols;
-        const auto code = inside ? to_packed_code<E>(source.template get<E, 0>(r, c)) : zero;
-        store_packed<E>(codes + p / strip_cols * bytes, row, p % strip_cols, code);
-      }
-    }
-    // Half a strip at the end may belong to no block.
-    for (std::size_t p = shape.num_blocks * shape.block_cols; p < shape.packed_cols; ++p) {
-      store_packed<E>(codes + p / strip_cols * bytes, row, p % strip_cols, zero);
-    }
+    if (r >= shape.rows) break;
     if constexpr (block_format<M>) {
-      if (!there) continue;
       using S = typename M::scale_format;
       pack_factor<typename P::scale, S, 1>(source, M::shape.grid(shape.rows, shape.cols),
                                            block_of(M::shape, shape.cols, r, 0).rows, blocks, to,
