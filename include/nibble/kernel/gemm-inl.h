@@ -50,6 +50,7 @@ struct PackedOps {
   void (*int_tiles)(const IntTileArgs&, size_t, size_t);
   void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
   void (*int_gemv)(const IntTileArgs&, const uint8_t*, size_t);
+  void (*float_gemv)(const FloatGemvArgs&, size_t);
   size_t strip_bytes;
   detail::shift_use shift;
   bool minimum;  ///< shifts are read with the other sign
@@ -76,6 +77,7 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
   o.floats = &DecodeFloats<Codec, kUse, FloatOut::kF32>;
   o.halves = &DecodeFloats<Codec, kUse, FloatOut::kBf16>;
+  o.float_gemv = &FloatGemv<Codec, kUse>;
   o.scales = &ReadFactor<Scale>;
   o.shifts = &ReadFactor<ShiftFactor>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);
@@ -299,6 +301,22 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
   const uint8_t* const codes =
       job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
   const size_t factor_stride = run.sizes.factor_segments * panel_rows;
+  if (is_f32 && job.rows == 1) {
+    FloatGemvArgs g{};
+    g.w = codes;
+    g.w_stride = panel_bytes;
+    g.num_strips = cols / strip_cols;
+    g.scales = s.scales + at * panel_rows;
+    g.shifts = s.shifts + at * panel_rows;
+    g.factor_stride = factor_stride;
+    g.segment_cols = shape.segment_cols;
+    g.skip = k % shape.segment_cols;
+    g.info = run.args.codec;
+    g.x = run.x.floats + job.row_of(0) * run.x.float_stride + k;
+    g.c = job.c;
+    run.ops.float_gemv(g, job.num_panels * panel_rows);
+    return;
+  }
   for (size_t p = 0; p < job.num_panels; ++p) {
     (is_f32 ? run.ops.floats : run.ops.halves)(
         codes + p * panel_bytes, cols / strip_cols, *run.args.codec,
@@ -427,7 +445,7 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
   // 128 segments x 4 panels are 32 KiB (22.7 GB/s with chunks of 128 columns, 29.5 so). On other
   // paths short chunks make four panels four streams.
   const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
-  const bool in_registers = integer && z.most_rows == 1 && !zeros;
+  const bool in_registers = z.most_rows == 1 && (integer ? !zeros : path == compute_path::exact);
   const size_t want = in_registers       ? 128 * shape.segment_cols
                       : raw              ? 2048
                       : z.most_rows == 1 ? 128

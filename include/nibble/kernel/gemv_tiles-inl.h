@@ -19,6 +19,45 @@ inline namespace NIBBLE_ABI {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+struct FloatGemvArgs {
+  const uint8_t* w;  ///< packed codes at the first strip
+  size_t w_stride;   ///< bytes from panel to panel
+  size_t num_strips;
+  const float* scales;  ///< [segment][16] at the segment of the first strip
+  const float* shifts;
+  size_t factor_stride;  ///< floats from panel to panel
+  size_t segment_cols;
+  size_t skip;  ///< columns of the first segment that lie before
+  const detail::codec_info* info;
+  const float* x;
+  float* c;
+};
+
+/// sums += levels * x over `strips` strips, quads 4 kFirst .. + 4 kHalves of each.
+template <class Codec, bool kNarrow, size_t kFirst, size_t kHalves, class... V>
+HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t strips,
+                          const uint8_t* HWY_RESTRICT levels, const int8_t* HWY_RESTRICT x,
+                          V&... sums) {
+  constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
+  constexpr size_t kVectors = sizeof...(V);
+  for (size_t i = 0; i < strips; ++i) {
+    for (size_t v = 0; kFirst == 0 && v < kVectors; ++v) {
+      if (part[v] != 0) continue;  // once per panel
+      for (size_t line = 0; line < kStrip; line += 64) {
+        hwy::Prefetch(w[v] + i * kStrip + line + kPrefetchBytes);
+      }
+    }
+    Unroll<4 * kHalves>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      const auto xq = BroadcastQuad(x + (i * 8 + q) * 4);
+      Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        const auto codes = QuadCodes<Codec::bits, 4 * kFirst + q>(w[v] + i * kStrip, part[v]);
+        auto& sum = Pick<v>(sums...);
+        sum = DotQuad<kNarrow>(LevelsOf<Codec>(codes, levels), xq, sum);
+      });
+    });
+  }
+}
+
 /// Arguments as for IntTile, but a.w are packed codes and a.w_stride the bytes of a panel. Whole
 /// segments only.
 template <class Codec, bool kNarrow, bool kFloatShift, size_t kVectors>
@@ -29,7 +68,7 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
   const size_t N = hn::Lanes(df);
   const IntTileArgs a = args;
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
-  const uint8_t* HWY_RESTRICT w[kVectors];
+  const uint8_t* w[kVectors];
   size_t part[kVectors];
   size_t factor[kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
@@ -44,70 +83,56 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
   const int32_t* HWY_RESTRICT x_sum = a.x_sum[0];
   float* HWY_RESTRICT c = a.c + column;
   const auto bias = hn::Set(di, -a.bias);
-  const auto load_c = [&](auto v)
-                          HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::LoadU(df, c + v * N); };
-  WithVectors<kVectors>(load_c, [&](auto&... y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    // One segment: quads first .. first + 4 * kHalves of each strip.
-    const auto segment = [&](size_t s, size_t strips, auto first,
-                             auto halves) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-      const auto start = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-        auto zero = bias;
-        if (a.shift == detail::shift_use::zero_int) {
-          const auto shift = hn::LoadU(df, a.shifts + factor[v] + s * panel_rows);
-          zero = hn::Sub(zero, hn::ConvertTo(di, shift));
-        }
-        return hn::Mul(zero, hn::Set(di, x_sum[s]));
-      };
-      WithVectors<kVectors>(start, [&](auto&... acc) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-        for (size_t i = 0; i < strips; ++i) {
-          if constexpr (first == 0) {
-            for (size_t v = 0; v < kVectors; ++v) {
-              if (part[v] != 0) continue;  // once per panel
-              for (size_t line = 0; line < kStrip; line += 64) {
-                hwy::Prefetch(w[v] + i * kStrip + line + kPrefetchBytes);
-              }
-            }
-          }
-          Unroll<4 * halves>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-            constexpr size_t kQuad = 4 * first + q;
-            const auto xq = BroadcastQuad(x + (i * 8 + q) * 4);
-            Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-              const auto codes = QuadCodes<Codec::bits, kQuad>(w[v] + i * kStrip, part[v]);
-              auto& sum = Pick<v>(acc...);
-              sum = DotQuad<kNarrow>(LevelsOf<Codec>(codes, levels), xq, sum);
-            });
-          });
-        }
+  size_t s = 0;
+  const auto start = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    auto zero = bias;
+    if (a.shift == detail::shift_use::zero_int) {
+      const auto shift = hn::LoadU(df, a.shifts + factor[v] + s * panel_rows);
+      zero = hn::Sub(zero, hn::ConvertTo(di, shift));
+    }
+    return hn::Mul(zero, hn::Set(di, x_sum[s]));
+  };
+  const auto finish = [&](auto v, auto sum, auto y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    const size_t at = factor[v] + s * panel_rows;
+    return FinishSegment<kFloatShift>(sum, hn::LoadU(df, a.scales + at), a.shifts + at, a.shift,
+                                      x_scale[s], x_sum[s], y);
+  };
+  const auto advance = [&](size_t strips) {
+    for (size_t v = 0; v < kVectors; ++v) w[v] += strips * kStrip;
+  };
+  const auto run = [&](auto&... y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    // One segment, from half `first` of its strips.
+    const auto segment = [&](size_t strips, auto first, auto halves) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      const auto add = [&](auto&... acc) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        AddStrips<Codec, kNarrow, first, halves>(w, part, strips, levels, x, acc...);
         Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          const size_t at = factor[v] + s * panel_rows;
-          auto& sum = Pick<v>(y...);
-          sum = FinishSegment<kFloatShift>(Pick<v>(acc...), hn::LoadU(df, a.scales + at),
-                                           a.shifts + at, a.shift, x_scale[s], x_sum[s], sum);
+          Pick<v>(y...) = finish(v, Pick<v>(acc...), Pick<v>(y...));
         });
-      });
+      };
+      WithVectors<kVectors>(start, add);
+      ++s;
+      x += strips * 16 * halves;
     };
     using Zero = std::integral_constant<size_t, 0>;
     using One = std::integral_constant<size_t, 1>;
     using Two = std::integral_constant<size_t, 2>;
-    if (a.segment_quads == 4) {
-      for (size_t s = 0; s < a.num_segments; s += 2) {
-        segment(s, 1, Zero(), One());
-        x += 16;
-        segment(s + 1, 1, One(), One());
-        x += 16;
-        for (size_t v = 0; v < kVectors; ++v) w[v] += kStrip;
-      }
-    } else {
-      const size_t strips = a.segment_quads / 8;
-      for (size_t s = 0; s < a.num_segments; ++s) {
-        segment(s, strips, Zero(), Two());
-        x += strips * strip_cols;
-        for (size_t v = 0; v < kVectors; ++v) w[v] += strips * kStrip;
+    const size_t strips = a.segment_quads / 8;
+    while (s < a.num_segments) {
+      if (a.segment_quads == 4) {  // two segments per strip
+        segment(1, Zero(), One());
+        segment(1, One(), One());
+        advance(1);
+      } else {
+        segment(strips, Zero(), Two());
+        advance(strips);
       }
     }
     Unroll<kVectors>(
         [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA { hn::StoreU(Pick<v>(y...), df, c + v * N); });
-  });
+  };
+  const auto load_c = [&](auto v)
+                          HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::LoadU(df, c + v * N); };
+  WithVectors<kVectors>(load_c, run);
 }
 
 template <class Codec, bool kNarrow, bool kFloatShift>
@@ -119,6 +144,108 @@ HWY_NOINLINE void IntGemv(const IntTileArgs& a, const uint8_t* levels, size_t co
   }
   for (; column < columns; column += kLeastVectors * N) {
     IntGemvTile<Codec, kNarrow, kFloatShift, kLeastVectors>(a, levels, column);
+  }
+}
+
+/// sum += values * x over columns 4 kQuad .. + 4 of a strip, in order.
+template <class Codec, detail::shift_use kShift, size_t kQuad, class V>
+HWY_INLINE void AddColumns(const uint8_t* HWY_RESTRICT strip, size_t part,
+                           const detail::codec_info& info, V scale, V shift,
+                           const float* HWY_RESTRICT x, V& sum) {
+  const LaneTag df;
+  const auto add = [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    const auto w0 = ScaledValues<Codec, kShift>(a, info, scale, shift);
+    const auto w1 = ScaledValues<Codec, kShift>(b, info, scale, shift);
+    sum = hn::MulAdd(w0, hn::Set(df, x[k]), sum);
+    sum = hn::MulAdd(w1, hn::Set(df, x[k + 1]), sum);
+  };
+  ColumnCodes<Codec::bits, kQuad>(strip, part, add);
+}
+
+/// sums += values * x over half a strip of as many panels (or parts of them) as there are sums: in
+/// turn, four columns each, so that there are as many chains of multiply-adds.
+template <class Codec, detail::shift_use kShift, size_t kHalf, class... V>
+HWY_INLINE void AddHalfStrip(const uint8_t* const* w, const size_t* part,
+                             const float* const* scales, const float* const* shifts,
+                             const detail::codec_info& info, const float* HWY_RESTRICT x,
+                             V&... sums) {
+  const LaneTag df;
+  const auto load = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::LoadU(df, scales[v]); };
+  const auto add = [&](auto&... scale) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    Unroll<4 * sizeof...(V)>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      constexpr size_t v = i % sizeof...(V);
+      auto shift = hn::Zero(df);
+      if constexpr (kShift != detail::shift_use::none) shift = hn::LoadU(df, shifts[v]);
+      AddColumns<Codec, kShift, 4 * kHalf + i / sizeof...(V)>(
+          w[v], part[v], info, Pick<v>(scale...), shift, x, Pick<v>(sums...));
+    });
+  };
+  WithVectors<sizeof...(V)>(load, add);
+}
+
+/// The exact path with one row: c += w x over `num_strips` strips of packed codes, in k order.
+template <class Codec, detail::shift_use kShift, size_t kVectors>
+HWY_NOINLINE void FloatGemvTile(const FloatGemvArgs& args, size_t column) {
+  const LaneTag df;
+  const size_t N = hn::Lanes(df);
+  const FloatGemvArgs a = args;
+  const detail::codec_info info = *args.info;
+  constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
+  const uint8_t* w[kVectors];
+  const float* scales[kVectors];
+  const float* shifts[kVectors];
+  size_t part[kVectors];
+  for (size_t v = 0; v < kVectors; ++v) {
+    const size_t panel = (column + v * N) / panel_rows;
+    const size_t lane = (column + v * N) % panel_rows;
+    w[v] = a.w + panel * a.w_stride;
+    part[v] = lane * 4;
+    scales[v] = a.scales + panel * a.factor_stride + lane;
+    shifts[v] = a.shifts + panel * a.factor_stride + lane;
+  }
+  const float* HWY_RESTRICT x = a.x;
+  float* HWY_RESTRICT c = a.c + column;
+  size_t left = a.segment_cols - a.skip;
+  const auto next = [&]() HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    left -= 16;
+    if (left != 0) return;
+    left = a.segment_cols;
+    for (size_t v = 0; v < kVectors; ++v) {
+      scales[v] += panel_rows;
+      shifts[v] += panel_rows;
+    }
+  };
+  const auto load_c = [&](auto v)
+                          HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::LoadU(df, c + v * N); };
+  const auto run = [&](auto&... y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    for (size_t s = 0; s < a.num_strips; ++s, x += strip_cols) {
+      for (size_t v = 0; v < kVectors; ++v) {
+        if (part[v] != 0) continue;  // once per panel
+        for (size_t line = 0; line < kStrip; line += 64) {
+          hwy::Prefetch(w[v] + line + kPrefetchBytes);
+        }
+      }
+      AddHalfStrip<Codec, kShift, 0>(w, part, scales, shifts, info, x, y...);
+      next();
+      AddHalfStrip<Codec, kShift, 1>(w, part, scales, shifts, info, x, y...);
+      next();
+      for (size_t v = 0; v < kVectors; ++v) w[v] += kStrip;
+    }
+    Unroll<kVectors>(
+        [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA { hn::StoreU(Pick<v>(y...), df, c + v * N); });
+  };
+  WithVectors<kVectors>(load_c, run);
+}
+
+template <class Codec, detail::shift_use kShift>
+HWY_NOINLINE void FloatGemv(const FloatGemvArgs& a, size_t columns) {
+  const size_t N = hn::Lanes(LaneTag());
+  size_t column = 0;
+  for (; column + 4 * N <= columns; column += 4 * N) {
+    FloatGemvTile<Codec, kShift, 4>(a, column);
+  }
+  for (; column < columns; column += kLeastVectors * N) {
+    FloatGemvTile<Codec, kShift, kLeastVectors>(a, column);
   }
 }
 

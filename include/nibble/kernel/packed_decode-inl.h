@@ -152,6 +152,42 @@ HWY_INLINE const char* DecodeName() {
   }
 }
 
+/// Codes of columns 4 kQuad .. + 4 of a strip, in 32-bit lanes: fn(k, codes of column k, codes of
+/// column k + 1), k from the start of the strip.
+template <int kBits, size_t kQuad, class Fn>
+HWY_INLINE void ColumnCodes(const uint8_t* HWY_RESTRICT strip, size_t part, const Fn& fn) {
+  const hn::RebindToUnsigned<LaneTag> du;
+  constexpr size_t k = 4 * kQuad;
+  const auto load = [&](size_t vector) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    return hn::BitCast(du, hn::LoadU(LevelTag(), strip + vector * 64 + part));
+  };
+  if constexpr (kBits <= 8) {
+    const auto v = hn::BitCast(du, QuadCodes<kBits, kQuad>(strip, part));
+    const auto byte = hn::Set(du, 255u);
+    fn(k, hn::And(v, byte), hn::And(hn::ShiftRight<8>(v), byte));
+    fn(k + 2, hn::And(hn::ShiftRight<16>(v), byte), hn::ShiftRight<24>(v));
+  } else if constexpr (kBits == 16) {
+    const auto low = hn::Set(du, 0xFFFFu);
+    const auto v0 = load(2 * kQuad);
+    const auto v1 = load(2 * kQuad + 1);
+    fn(k, hn::And(v0, low), hn::ShiftRight<16>(v0));
+    fn(k + 2, hn::And(v1, low), hn::ShiftRight<16>(v1));
+  } else {
+    fn(k, load(k), load(k + 1));
+    fn(k + 2, load(k + 2), load(k + 3));
+  }
+}
+
+/// Values from codes in 32-bit lanes: what dequantize() gives.
+template <class Codec, detail::shift_use kShift, class VU32>
+HWY_INLINE hn::Vec<LaneTag> ScaledValues(VU32 codes, const detail::codec_info& info,
+                                         hn::Vec<LaneTag> scale, hn::Vec<LaneTag> shift) {
+  constexpr shift_kind kKind = kShift == detail::shift_use::none     ? shift_kind::none
+                               : kShift == detail::shift_use::offset ? shift_kind::offset
+                                                                     : shift_kind::zero;
+  return ValueOf<kKind>(ValuesOf<Codec>(codes, info), scale, shift);
+}
+
 /// f32 rounded to the nearest bf16, in the upper half of each lane; NaN stays NaN.
 template <class V>
 HWY_INLINE hn::Vec<hn::RebindToUnsigned<LaneTag>> RoundToBf16(V v) {
@@ -176,9 +212,6 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
   const hn::RebindToUnsigned<LaneTag> du;
   const size_t N = hn::Lanes(df);
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
-  constexpr shift_kind kKind = kShift == detail::shift_use::none     ? shift_kind::none
-                               : kShift == detail::shift_use::offset ? shift_kind::offset
-                                                                     : shift_kind::zero;
   size_t left = segment_cols - skip;
   for (size_t s = 0; s < num_strips; ++s, strip += kStrip) {
     for (size_t line = 0; line < kStrip; line += 64) {
@@ -190,7 +223,7 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
         const auto shift =
             kShift == detail::shift_use::none ? hn::Zero(df) : hn::LoadU(df, shifts + lane);
         const auto value = [&](auto codes) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          return ValueOf<kKind>(ValuesOf<Codec>(codes, info), scale, shift);
+          return ScaledValues<Codec, kShift>(codes, info, scale, shift);
         };
         const auto put = [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
           if constexpr (kOut == FloatOut::kF32) {
@@ -204,28 +237,9 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
             hn::StoreU(hn::Or(hn::ShiftRight<16>(RoundToBf16(value(a))), high), du, y + lane);
           }
         };
-        if constexpr (Codec::bits <= 8) {
-          Unroll<4>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-            constexpr size_t kQuad = 4 * half + q;
-            const auto v = hn::BitCast(du, QuadCodes<Codec::bits, kQuad>(strip, 4 * lane));
-            const auto byte = hn::Set(du, 255u);
-            put(4 * kQuad, hn::And(v, byte), hn::And(hn::ShiftRight<8>(v), byte));
-            put(4 * kQuad + 2, hn::And(hn::ShiftRight<16>(v), byte), hn::ShiftRight<24>(v));
-          });
-        } else if constexpr (Codec::bits == 16) {
-          Unroll<8>([&](auto pair) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-            constexpr size_t kPair = 8 * half + pair;
-            const auto v = hn::BitCast(du, hn::LoadU(LevelTag(), strip + kPair * 64 + 4 * lane));
-            put(2 * kPair, hn::And(v, hn::Set(du, 0xFFFFu)), hn::ShiftRight<16>(v));
-          });
-        } else {
-          Unroll<8>([&](auto pair) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-            constexpr size_t k = 16 * half + 2 * pair;
-            const auto a = hn::LoadU(LevelTag(), strip + k * 64 + 4 * lane);
-            const auto b = hn::LoadU(LevelTag(), strip + (k + 1) * 64 + 4 * lane);
-            put(k, hn::BitCast(du, a), hn::BitCast(du, b));
-          });
-        }
+        Unroll<4>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          ColumnCodes<Codec::bits, 4 * half + q>(strip, 4 * lane, put);
+        });
       }
       left -= 16;
       if (left == 0) {
