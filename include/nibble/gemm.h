@@ -32,6 +32,9 @@ inline void check_item(const gemm_item& item, const activations& x) noexcept {
   NIBBLE_ASSERT((x.type != number_type::int8 && x.type != number_type::uint8) ||
                     x.scales != nullptr || x.rows == 0,
                 "gemm: int8 and uint8 activations need scales");
+  NIBBLE_ASSERT(x.scale_cols == 0 || x.cols == 0 ||
+                    (x.scale_cols % item.w->shape.block == 0 && x.order == nullptr),
+                "gemm: scale_cols is a multiple of w's block length, and columns are in order");
   NIBBLE_ASSERT(item.y.data != nullptr || item.num_rows == 0 || item.y.cols == 0,
                 "gemm: null result");
 }

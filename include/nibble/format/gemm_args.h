@@ -63,7 +63,7 @@ struct activations {
   std::size_t stride = 0;  ///< in elements
 
   /// Codes only: x = (code - zero_point) * scale. One scale per row, or one per `scale_cols`
-  /// columns, which must be the block length of the weights (or a multiple of it).
+  /// columns: the block length of the weights or a multiple of it, and columns in order.
   const float* scales = nullptr;
   std::size_t scale_stride = 1;               ///< floats from row to row
   std::size_t scale_cols = 0;                 ///< 0: whole rows
