@@ -24,16 +24,16 @@ struct linear_codec {
   static constexpr bool has_unit = HasUnit;
   static constexpr int bits = Bits;
   static constexpr bool has_levels = true;
-  static constexpr bool narrow = Bits < 8;  ///< levels stay below 128
+  static constexpr int highest = (1 << Bits) - 1;  ///< levels are not above it
 };
 
 /// Any values of at most 4 bits.
-template <int Bits, bool Narrow>
+template <int Bits, int Highest>
 struct book_codec {
   static constexpr bool is_book = true;
   static constexpr int bits = Bits;
   static constexpr bool has_levels = true;
-  static constexpr bool narrow = Narrow;
+  static constexpr int highest = Highest;
 };
 
 /// An element that is decoded by its own code. Levels: of 6 bits, by a table of 64.
@@ -42,7 +42,7 @@ struct element_codec {
   using element = E;
   static constexpr int bits = E::bits;
   static constexpr bool has_levels = HasLevels;
-  static constexpr bool narrow = true;
+  static constexpr int highest = 127;
 };
 
 /// The levels of an element of at most 6 bits.
@@ -126,7 +126,8 @@ consteval auto choose_codec() {
                 }) {
     return linear_codec<E::bits, E::fraction_bits != 0>();
   } else if constexpr (E::bits <= 4) {
-    return book_codec<E::bits, (small_tables<E>::levels.highest < 128)>();
+    constexpr int highest = small_tables<E>::levels.highest;
+    return book_codec<E::bits, (highest < 32 ? 31 : highest < 128 ? 127 : 255)>();
   } else if constexpr (E::bits == 6 || E::bits == 5) {
     return element_codec<E, small_tables<E>::levels.exact>();
   } else {

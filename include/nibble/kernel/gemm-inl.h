@@ -65,13 +65,12 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   if constexpr (Codec::has_levels) {
     o.levels = &DecodeLevels<Codec>;
     o.raw_levels = Codec::bits == 8;
-    constexpr bool kNarrow = Codec::narrow && HWY_TARGET > HWY_AVX3_DL;  // VNNI: one for all levels
-    constexpr QuadDot kDot = kNarrow ? QuadDot::kNarrow : QuadDot::kAny;
+    constexpr QuadDot kDot = QuadDotOf<Codec>();
     constexpr bool kFloatShift =
         kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
     o.int_tiles = &IntTiles<kDot, kFloatShift>;
     if constexpr (kHasVnniExtension) o.vnni_tiles = &IntTiles<QuadDot::kExtension, kFloatShift>;
-    o.int_gemv = &IntGemv<Codec, kNarrow, kFloatShift>;
+    o.int_gemv = &IntGemv<Codec, kDot, kFloatShift>;
   }
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
@@ -82,7 +81,7 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   o.shifts = &ReadFactor<ShiftFactor>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);
   o.shift = kUse;
-  o.narrow = Codec::narrow;
+  o.narrow = Codec::highest < 128;
   o.decode = DecodeName<Codec>();
   return o;
 }

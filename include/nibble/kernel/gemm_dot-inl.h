@@ -41,8 +41,20 @@ HWY_INLINE hn::Vec<QuadTag> BroadcastQuad(const int8_t* HWY_RESTRICT x) {
   return hn::BitCast(QuadTag(), hn::Set(SumTag(), four));
 }
 
-/// How four bytes are multiplied. kNarrow: levels are below 128; kExtension: by AVX_VNNI.
-enum class QuadDot { kAny, kNarrow, kExtension };
+/// How four bytes are multiplied. kNarrow: levels are below 128; kShort: below 32, so that sums of
+/// four quads fit 16 bits; kExtension: by AVX_VNNI.
+enum class QuadDot { kAny, kNarrow, kShort, kExtension };
+
+template <class Codec>
+constexpr QuadDot QuadDotOf() {
+#if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL
+  return Codec::highest < 32    ? QuadDot::kShort
+         : Codec::highest < 128 ? QuadDot::kNarrow
+                                : QuadDot::kAny;
+#else
+  return QuadDot::kAny;  // one instruction for all levels
+#endif
+}
 /// What floats are multiplied, and how. kBf16Extension: by AVX512_BF16.
 enum class FloatDot { kF32, kBf16, kBf16Extension };
 
@@ -63,7 +75,7 @@ HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<
             : "+x"(sum.raw)
             : "x"(levels.raw), "x"(x.raw));
     return sum;
-  } else if constexpr (kDot == QuadDot::kNarrow) {
+  } else if constexpr (kDot == QuadDot::kNarrow || kDot == QuadDot::kShort) {
     const auto pairs = hn::SatWidenMulPairwiseAdd(d16, levels, x);
     return hn::Add(sum, hn::WidenMulPairwiseAdd(SumTag(), pairs, hn::Set(d16, int16_t{1})));
   } else {
@@ -81,9 +93,19 @@ HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<
   return hn::SumOfMulQuadAccumulate(SumTag(), levels, x, sum);
 #endif
 }
-template <bool kNarrow>
-HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<SumTag> sum) {
-  return DotQuad<(kNarrow ? QuadDot::kNarrow : QuadDot::kAny)>(levels, x, sum);
+/// Sums of pairs of products in 16 bits, and their pairs added to sum. Levels below 32: four quads
+/// are at most 4 * 2 * 31 * 128 = 31744.
+using PairTag = hn::Repartition<int16_t, LaneTag>;
+HWY_INLINE hn::Vec<PairTag> DotPairs(LevelVec levels, hn::Vec<QuadTag> x) {
+#if HWY_ARCH_X86
+  return hn::SatWidenMulPairwiseAdd(PairTag(), levels, x);
+#else
+  static_cast<void>(levels);
+  return hn::BitCast(PairTag(), x);  // never called
+#endif
+}
+HWY_INLINE hn::Vec<SumTag> AddPairs(hn::Vec<PairTag> pairs, hn::Vec<SumTag> sum) {
+  return hn::Add(sum, hn::WidenMulPairwiseAdd(SumTag(), pairs, hn::Set(PairTag(), int16_t{1})));
 }
 
 /// sum + dot of one f32 or two bf16 per lane with the same of x, broadcast.

@@ -80,14 +80,57 @@ struct IntTileArgs {
   size_t c_stride;
 };
 
+/// sums[m][v] += levels w[v] * x[m] over `quads` quads.
+template <QuadDot kDot, size_t kRows, size_t kVectors, class... V>
+HWY_INLINE void MultiplyQuads(const uint8_t* const* w, const int8_t* const* x, size_t quads,
+                              V&... sums) {
+  const LevelTag du8;
+  const auto multiply = [&](size_t q, auto&& add) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+    const auto load = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      // Packed codes that are levels come from memory: fetched ahead where used once.
+      if constexpr (kRows == 1) hwy::Prefetch(w[v] + q * 64 + kPrefetchBytes);
+      return hn::LoadU(du8, w[v] + q * 64);
+    };
+    const auto rows = [&](auto&... levels) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      Unroll<kRows>([&](auto m) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        const auto xq = BroadcastQuad(x[m] + q * 4);
+        Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          add(std::integral_constant<size_t, m * kVectors + v>(), Pick<v>(levels...), xq);
+        });
+      });
+    };
+    WithVectors<kVectors>(load, rows);
+  };
+  if constexpr (kDot == QuadDot::kShort) {
+    const auto zero = [&](auto /*i*/) HWY_ATTR NIBBLE_INLINE_LAMBDA { return hn::Zero(PairTag()); };
+    const auto four = [&](size_t q, auto&... pairs) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      const auto add = [&](auto i, auto levels, auto xq) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        Pick<i>(pairs...) = hn::Add(Pick<i>(pairs...), DotPairs(levels, xq));
+      };
+      for (size_t j = 0; j < 4; ++j) multiply(q + j, add);
+      Unroll<kRows * kVectors>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        Pick<i>(sums...) = AddPairs(Pick<i>(pairs...), Pick<i>(sums...));
+      });
+    };
+    for (size_t q = 0; q < quads; q += 4) {
+      const auto run = [&](auto&... pairs) HWY_ATTR NIBBLE_INLINE_LAMBDA { four(q, pairs...); };
+      WithVectors<kRows * kVectors>(zero, run);
+    }
+  } else {
+    const auto add = [&](auto i, auto levels, auto xq) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      Pick<i>(sums...) = DotQuad<kDot>(levels, xq, Pick<i>(sums...));
+    };
+    for (size_t q = 0; q < quads; ++q) multiply(q, add);
+  }
+}
+
 template <QuadDot kDot, bool kFloatShift, size_t kRows, size_t kVectors>
 HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
   const LaneTag df;
   const hn::RebindToSigned<LaneTag> di;
-  const LevelTag du8;
   const size_t N = hn::Lanes(df);
   const IntTileArgs a = args;  // stores to c cannot change a copy
-  const uint8_t* HWY_RESTRICT w[kVectors];
+  const uint8_t* w[kVectors];
   size_t factor[kVectors];
   for (size_t v = 0; v < kVectors; ++v) {
     const size_t panel = (column + v * N) / panel_rows;
@@ -95,7 +138,7 @@ HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
     w[v] = a.w + panel * a.w_stride + lane * 4;
     factor[v] = panel * a.factor_stride + lane;
   }
-  const int8_t* HWY_RESTRICT x[kRows];
+  const int8_t* x[kRows];
   const float* HWY_RESTRICT x_scale[kRows];
   const int32_t* HWY_RESTRICT x_sum[kRows];
   for (size_t m = 0; m < kRows; ++m) {
@@ -132,22 +175,7 @@ HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
           sum = hn::Sub(sum, hn::Mul(levels, hn::Set(di, a.x_zero[row + i / kVectors])));
         });
       }
-      for (size_t q = 0; q < a.segment_quads; ++q) {
-        const auto load = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          // Packed codes that are levels come from memory: fetched ahead where used once.
-          if constexpr (kRows == 1) hwy::Prefetch(w[v] + q * 64 + kPrefetchBytes);
-          return hn::LoadU(du8, w[v] + q * 64);
-        };
-        WithVectors<kVectors>(load, [&](auto&... levels) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          Unroll<kRows>([&](auto m) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-            const auto xq = BroadcastQuad(x[m] + q * 4);
-            Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-              auto& sum = Pick<m * kVectors + v>(acc...);
-              sum = DotQuad<kDot>(Pick<v>(levels...), xq, sum);
-            });
-          });
-        });
-      }
+      MultiplyQuads<kDot, kRows, kVectors>(w, x, a.segment_quads, acc...);
       if (HWY_UNLIKELY(!a.last)) {
         Unroll<kRows * kVectors>([&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
           hn::StoreU(Pick<i>(acc...), di,

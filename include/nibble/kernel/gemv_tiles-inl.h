@@ -34,7 +34,7 @@ struct FloatGemvArgs {
 };
 
 /// sums += levels * x over `strips` strips, quads 4 kFirst .. + 4 kHalves of each.
-template <class Codec, bool kNarrow, size_t kFirst, size_t kHalves, class... V>
+template <class Codec, QuadDot kDot, size_t kFirst, size_t kHalves, class... V>
 HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t strips,
                           const uint8_t* HWY_RESTRICT levels, const int8_t* HWY_RESTRICT x,
                           V&... sums) {
@@ -47,20 +47,39 @@ HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t st
         hwy::Prefetch(w[v] + i * kStrip + line + kPrefetchBytes);
       }
     }
-    Unroll<4 * kHalves>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-      const auto xq = BroadcastQuad(x + (i * 8 + q) * 4);
-      Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-        const auto codes = QuadCodes<Codec::bits, 4 * kFirst + q>(w[v] + i * kStrip, part[v]);
-        auto& sum = Pick<v>(sums...);
-        sum = DotQuad<kNarrow>(LevelsOf<Codec>(codes, levels), xq, sum);
+    const auto levels_of = [&](auto v, auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      return LevelsOf<Codec>(QuadCodes<Codec::bits, 4 * kFirst + q>(w[v] + i * kStrip, part[v]),
+                             levels);
+    };
+    if constexpr (kDot == QuadDot::kShort) {
+      Unroll<kHalves * kVectors>([&](auto n) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        constexpr std::integral_constant<size_t, n % kVectors> v;
+        const auto pairs = [&](auto j) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          constexpr std::integral_constant<size_t, 4 * (n / kVectors) + j> q;
+          return DotPairs(levels_of(v, q), BroadcastQuad(x + (i * 8 + q) * 4));
+        };
+        using std::integral_constant;
+        const auto low =
+            hn::Add(pairs(integral_constant<size_t, 0>()), pairs(integral_constant<size_t, 1>()));
+        const auto high =
+            hn::Add(pairs(integral_constant<size_t, 2>()), pairs(integral_constant<size_t, 3>()));
+        Pick<v>(sums...) = AddPairs(hn::Add(low, high), Pick<v>(sums...));
       });
-    });
+    } else {
+      Unroll<4 * kHalves>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        const auto xq = BroadcastQuad(x + (i * 8 + q) * 4);
+        Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          auto& sum = Pick<v>(sums...);
+          sum = DotQuad<kDot>(levels_of(v, q), xq, sum);
+        });
+      });
+    }
   }
 }
 
 /// Arguments as for IntTile, but a.w are packed codes and a.w_stride the bytes of a panel. Whole
 /// segments only.
-template <class Codec, bool kNarrow, bool kFloatShift, size_t kVectors>
+template <class Codec, QuadDot kDot, bool kFloatShift, size_t kVectors>
 HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRICT levels,
                               size_t column) {
   const LaneTag df;
@@ -104,7 +123,7 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
     // One segment, from half `first` of its strips.
     const auto segment = [&](size_t strips, auto first, auto halves) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       const auto add = [&](auto&... acc) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-        AddStrips<Codec, kNarrow, first, halves>(w, part, strips, levels, x, acc...);
+        AddStrips<Codec, kDot, first, halves>(w, part, strips, levels, x, acc...);
         Unroll<kVectors>([&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
           Pick<v>(y...) = finish(v, Pick<v>(acc...), Pick<v>(y...));
         });
@@ -135,15 +154,15 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
   WithVectors<kVectors>(load_c, run);
 }
 
-template <class Codec, bool kNarrow, bool kFloatShift>
+template <class Codec, QuadDot kDot, bool kFloatShift>
 HWY_NOINLINE void IntGemv(const IntTileArgs& a, const uint8_t* levels, size_t columns) {
   const size_t N = hn::Lanes(LaneTag());
   size_t column = 0;
   for (; column + 4 * N <= columns; column += 4 * N) {
-    IntGemvTile<Codec, kNarrow, kFloatShift, 4>(a, levels, column);
+    IntGemvTile<Codec, kDot, kFloatShift, 4>(a, levels, column);
   }
   for (; column < columns; column += kLeastVectors * N) {
-    IntGemvTile<Codec, kNarrow, kFloatShift, kLeastVectors>(a, levels, column);
+    IntGemvTile<Codec, kDot, kFloatShift, kLeastVectors>(a, levels, column);
   }
 }
 
