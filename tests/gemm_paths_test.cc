@@ -110,6 +110,27 @@ TEST_CASE("every remainder of m, n and k, for formats of each sort of block") {
   close.print("all remainders");
 }
 
+// Whoever computes on the integer path, on whatever CPU, gets these bits.
+TEST_CASE("the integer path has one result: its hash") {
+  constexpr std::size_t k = 288;
+  const auto values = make_values(fill::heavy_tailed, 5 * k, 2);
+  for_each_target([&](const char* target) {
+    std::uint64_t hash = 0;
+    for (const char* name :
+         {"int8_channel_f32", "uint8_g32_f16_z", "int4_g32_f16", "uint4_g128_f16_zf",
+          "int3_g32_f16", "ternary_g64_f16", "mxfp4", "nvfp4", "nf4_g64_dq", "q4_K", "q6_K"}) {
+      const weights w(gemm_named(name), 40, k, 1);
+      context with(parallel::serial());
+      for (const float v :
+           multiply(w, as_activations(values, 5, k), with, options_of(compute_path::integer))) {
+        hash = seed_of("", hash, std::bit_cast<std::uint32_t>(v));
+      }
+    }
+    INFO(target);
+    CHECK(hash == 0xA0786A73DEF93AE0);
+  });
+}
+
 TEST_CASE("rows longer than an int32 sum may be are several segments") {
   closeness close;
   for (const char* name :
