@@ -173,12 +173,12 @@ HWY_INLINE void AddColumns(const uint8_t* HWY_RESTRICT strip, size_t part,
                            const float* HWY_RESTRICT x, V& sum) {
   const LaneTag df;
   const auto add = [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    const auto w0 = ScaledValues<Codec, kShift>(a, info, scale, shift);
-    const auto w1 = ScaledValues<Codec, kShift>(b, info, scale, shift);
+    const auto w0 = Scaled<kShift>(a, scale, shift);
+    const auto w1 = Scaled<kShift>(b, scale, shift);
     sum = hn::MulAdd(w0, hn::Set(df, x[k]), sum);
     sum = hn::MulAdd(w1, hn::Set(df, x[k + 1]), sum);
   };
-  ColumnCodes<Codec::bits, kQuad>(strip, part, add);
+  ColumnValues<Codec, kQuad>(strip, part, info, add);
 }
 
 /// sums += values * x over half a strip of as many panels (or parts of them) as there are sums: in

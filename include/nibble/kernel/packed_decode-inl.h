@@ -178,14 +178,87 @@ HWY_INLINE void ColumnCodes(const uint8_t* HWY_RESTRICT strip, size_t part, cons
   }
 }
 
-/// Values from codes in 32-bit lanes: what dequantize() gives.
-template <class Codec, detail::shift_use kShift, class VU32>
-HWY_INLINE hn::Vec<LaneTag> ScaledValues(VU32 codes, const detail::codec_info& info,
-                                         hn::Vec<LaneTag> scale, hn::Vec<LaneTag> shift) {
+// Byte kPlane of the values of codes 0 .. 127.
+template <class E, int kPlane>
+inline constexpr auto kLowHalfPlane = [] {
+  std::array<uint8_t, 128> bytes{};
+  for (size_t c = 0; c < 128; ++c) {
+    const float v = E::decode(static_cast<typename E::code>(c % (size_t{1} << E::bits)));
+    bytes[c] = static_cast<uint8_t>(detail::bits_of(v) >> (8 * kPlane));
+  }
+  return bytes;
+}();
+
+/// Are the values of 8-bit codes bf16, and those of codes from 128 the same with the other sign?
+template <class Codec>
+constexpr bool HasBytePlanes() {
+  if constexpr (requires { typename Codec::element; }) {
+    using E = typename Codec::element;
+    if constexpr (E::bits == 8) {
+      for (unsigned c = 0; c < 128; ++c) {
+        const uint32_t v = detail::bits_of(E::decode(static_cast<uint8_t>(c)));
+        const uint32_t minus = detail::bits_of(E::decode(static_cast<uint8_t>(c + 128)));
+        if ((v & 0xFFFF) != 0 || minus != (v | detail::f32_sign)) return false;
+      }
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Values of columns 4 kQuad .. + 4 of a strip, before scaling: fn(k, values of column k, values of
+/// column k + 1).
+template <class Codec, size_t kQuad, class Fn>
+HWY_INLINE void ColumnValues(const uint8_t* HWY_RESTRICT strip, size_t part,
+                             const detail::codec_info& info, const Fn& fn) {
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
+  if constexpr (HasBytePlanes<Codec>()) {
+    // The two upper bytes of 64 values by one permute each of 128 table bytes, then to their place
+    // in 32-bit lanes: 17 operations for 64 values, where arithmetic takes 16 for 16.
+    using E = typename Codec::element;
+    const LaneTag df;
+    const LevelTag d;
+    const auto codes = QuadCodes<8, kQuad>(strip, part);
+    const auto top = hn::Set(d, uint8_t{128});
+    const auto index = hn::IndicesFromVec(d, hn::AndNot(top, codes));
+    const auto plane = [&](const std::array<uint8_t, 128>& table) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      return hn::TwoTablesLookupLanes(d, hn::LoadU(d, table.data()),
+                                      hn::LoadU(d, table.data() + 64), index);
+    };
+    const auto upper = hn::OrAnd(plane(kLowHalfPlane<E, 3>), codes, top);
+    const auto lower = plane(kLowHalfPlane<E, 2>);
+    const auto value = [&](auto j) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      // Bytes 2 and 3 of each lane are byte j of lower and upper; 0x80 makes a zero.
+      const hn::Repartition<uint32_t, LevelTag> d32;
+      const auto step = hn::BitCast(d32, hn::And(hn::Iota(d, 0), hn::Set(d, uint8_t{0x0C})));
+      const auto at3 = hn::BitCast(
+          d, hn::Or(hn::ShiftLeft<24>(step), hn::Set(d32, 0x00808080u | uint32_t{j} << 24)));
+      const auto at2 = hn::BitCast(d, hn::Or(hn::ShiftLeft<16>(hn::And(step, hn::Set(d32, 0xFFu))),
+                                             hn::Set(d32, 0x80008080u | uint32_t{j} << 16)));
+      return hn::BitCast(
+          df, hn::Or(hn::TableLookupBytesOr0(upper, at3), hn::TableLookupBytesOr0(lower, at2)));
+    };
+    constexpr size_t k = 4 * kQuad;
+    fn(k, value(std::integral_constant<uint32_t, 0>()),
+       value(std::integral_constant<uint32_t, 1>()));
+    fn(k + 2, value(std::integral_constant<uint32_t, 2>()),
+       value(std::integral_constant<uint32_t, 3>()));
+    return;
+  }
+#endif
+  ColumnCodes<Codec::bits, kQuad>(strip, part,
+                                  [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+                                    fn(k, ValuesOf<Codec>(a, info), ValuesOf<Codec>(b, info));
+                                  });
+}
+
+/// What dequantize() makes of values before scaling.
+template <detail::shift_use kShift, class V>
+HWY_INLINE V Scaled(V value, V scale, V shift) {
   constexpr shift_kind kKind = kShift == detail::shift_use::none     ? shift_kind::none
                                : kShift == detail::shift_use::offset ? shift_kind::offset
                                                                      : shift_kind::zero;
-  return ValueOf<kKind>(ValuesOf<Codec>(codes, info), scale, shift);
+  return ValueOf<kKind>(value, scale, shift);
 }
 
 /// f32 rounded to the nearest bf16, in the upper half of each lane; NaN stays NaN.
@@ -222,8 +295,8 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
         const auto scale = hn::LoadU(df, scales + lane);
         const auto shift =
             kShift == detail::shift_use::none ? hn::Zero(df) : hn::LoadU(df, shifts + lane);
-        const auto value = [&](auto codes) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          return ScaledValues<Codec, kShift>(codes, info, scale, shift);
+        const auto value = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          return Scaled<kShift>(v, scale, shift);
         };
         const auto put = [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
           if constexpr (kOut == FloatOut::kF32) {
@@ -238,7 +311,7 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
           }
         };
         Unroll<4>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          ColumnCodes<Codec::bits, 4 * half + q>(strip, 4 * lane, put);
+          ColumnValues<Codec, 4 * half + q>(strip, 4 * lane, info, put);
         });
       }
       left -= 16;
