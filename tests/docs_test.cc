@@ -90,9 +90,15 @@ TEST_CASE("README.md names only formats of the catalogue in its table") {
   CHECK(count >= 20);
 }
 
-TEST_CASE("README.md shows the text of examples/quickstart.cc") {
-  const std::string shown = between(read(in_source("README.md")), "```cpp\n", "```");
-  const std::string example = read(in_source("examples/quickstart.cc"));
+namespace {
+
+/// Checks that the first program text after `from` in the README is that of an example.
+void check_shown(const std::string& from, const std::string& example_file) {
+  const std::string readme = read(in_source("README.md"));
+  const std::size_t start = readme.find(from);
+  REQUIRE(start != std::string::npos);
+  const std::string shown = between(readme.substr(start), "```cpp\n", "```");
+  const std::string example = read(in_source(example_file));
   // Pieces of the example in their order; "// ..." stands for what is left out.
   std::size_t at = 0;
   std::string piece;
@@ -111,6 +117,13 @@ TEST_CASE("README.md shows the text of examples/quickstart.cc") {
     }
   }
   find_piece();
+}
+
+}  // namespace
+
+TEST_CASE("README.md shows the text of its examples") {
+  check_shown("## In C++", "examples/quickstart.cc");
+  check_shown("Weights packed once", "examples/linear_layer.cc");
 }
 
 TEST_CASE("links from page to page lead to files and headings that exist") {
