@@ -11,10 +11,10 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstring>
+#include <ctime>
 #include <thread>
 
 #include "support/machine.h"
@@ -370,30 +370,28 @@ void pin_this_thread(int thread) {
   static_cast<void>(pthread_setaffinity_np(pthread_self(), sizeof set, &set));
 }
 
-using clock = std::chrono::steady_clock;
-
 // Seconds from the moment when all threads are ready until the last one has done work(thread).
 template <class Work>
 double seconds_of_all(int threads, const Work& work) {
   std::atomic<int> ready{0};
   std::atomic<int> done{0};
-  clock::time_point start;
-  clock::time_point end;
+  double start = 0;
+  double end = 0;
   const auto body = [&](int thread) {
     pin_this_thread(thread);
     if (ready.fetch_add(1) + 1 == threads) {
-      start = clock::now();
+      start = seconds_now(threads);
       ready.fetch_add(1);
     }
     while (ready.load(std::memory_order_acquire) <= threads) {
     }
     work(thread);
-    if (done.fetch_add(1) + 1 == threads) end = clock::now();
+    if (done.fetch_add(1) + 1 == threads) end = seconds_now(threads);
   };
   std::vector<std::thread> all;
   for (int t = 0; t < threads; ++t) all.emplace_back(body, t);
   for (std::thread& t : all) t.join();
-  return std::chrono::duration<double>(end - start).count();
+  return end - start;
 }
 
 double read_gbps(limit l, int threads, double seconds, int streams) {
@@ -461,6 +459,12 @@ double median_of(std::vector<double> values) {
 }
 
 }  // namespace
+
+double seconds_now(int threads) {
+  timespec now{};
+  clock_gettime(threads == 1 ? CLOCK_PROCESS_CPUTIME_ID : CLOCK_MONOTONIC, &now);
+  return static_cast<double>(now.tv_sec) + 1e-9 * static_cast<double>(now.tv_nsec);
+}
 
 const char* name_of(limit l) { return info_of(l).name; }
 const char* unit_of(limit l) { return info_of(l).ops > 0 ? "Gop/s" : "GB/s"; }

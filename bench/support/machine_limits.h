@@ -65,6 +65,10 @@ machine_limits measure_limits(int threads, double seconds);
 /// One short measurement, about `seconds`; memory with `streams` streams per thread.
 double limit_probe(limit l, int threads, double seconds, int streams = 8);
 
+/// A clock for work of this many threads. One thread: the CPU time of the process, which is the
+/// time that passes unless other programs take the CPU away; more: the time that passes.
+double seconds_now(int threads);
+
 /// CPUs that this process may use.
 int num_cpus();
 

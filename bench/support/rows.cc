@@ -9,8 +9,6 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "support/stopwatch.h"
-
 namespace bench {
 
 namespace {
@@ -32,10 +30,15 @@ std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int 
     double rate;  // of the limit, just before
   };
   std::vector<std::vector<sample>> samples(candidates.size());
+  const auto seconds_of = [threads](const auto& fn) {
+    const double before = seconds_now(threads);
+    fn();
+    return seconds_now(threads) - before;
+  };
   std::vector<int> calls;
   for (const candidate& c : candidates) {
     c.run();  // prepares what the first call of a kind has to
-    const double once = examples::seconds_of(c.run);
+    const double once = seconds_of(c.run);
     calls.push_back(std::max(1, static_cast<int>(std::ceil(shortest_sample / once))));
   }
 
@@ -64,7 +67,7 @@ std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int 
       const double rate = limit_probe(c.bound, threads, probe_seconds, read_streams);
       best_rate[c.bound] = std::max(best_rate[c.bound], rate);
       c.run();
-      const double spent = examples::seconds_of([&] {
+      const double spent = seconds_of([&] {
         for (int call = 0; call < calls[i]; ++call) c.run();
       });
       samples[i].push_back({spent / calls[i] / c.products, rate});
