@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// A group of panels of w times some rows of x: read scales, decode a chunk of k, multiply, next
+// chunk. On the float paths a short chunk makes the four panels of a group four streams; on the
+// integer path one row reads all of them at once.
+#if defined(NIBBLE_KERNEL_GEMM_GROUP_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_GEMM_GROUP_INL_H_
+#undef NIBBLE_KERNEL_GEMM_GROUP_INL_H_
+#else
+#define NIBBLE_KERNEL_GEMM_GROUP_INL_H_
+#endif
+
+#include "nibble/kernel/gemm_amx-inl.h"
+#include "nibble/kernel/gemm_ops-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+template <FloatDot kDot>
+HWY_NOINLINE void FloatTiles(const FloatTileArgs& a, size_t rows, size_t columns) {
+  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
+    FloatTile<kDot, kRows, kVectors>(a, m, column);
+  });
+}
+
+/// Sums of levels of each segment, for activations with zero points: products with ones.
+template <class = void>
+HWY_NOINLINE void SumLevels(const uint8_t* HWY_RESTRICT w, size_t num_segments,
+                            size_t segment_quads, int32_t* HWY_RESTRICT sums) {
+  const SumTag di;
+  const auto ones = hn::Set(QuadTag(), int8_t{1});
+  for (size_t s = 0; s < num_segments; ++s) {
+    for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(di)) {
+      auto sum = hn::Zero(di);
+      for (size_t q = 0; q < segment_quads; ++q) {
+        const auto levels = hn::LoadU(LevelTag(), w + (s * segment_quads + q) * 64 + lane * 4);
+        sum = DotQuad<QuadDot::kAny>(levels, ones, sum);
+      }
+      hn::StoreU(sum, di, sums + s * panel_rows + lane);
+    }
+  }
+}
+
+/// A group of panels of one matrix, times some rows of x.
+struct GroupJob {
+  const GemmRun& run;
+  const packed_data& w;
+  size_t first_panel;
+  size_t num_panels;
+  const uint32_t* x_rows;  ///< or null
+  size_t first_row;
+  size_t rows;
+  const WorkerScratch& scratch;
+  float* c;  ///< [rows][kGroupColumns]
+
+  [[nodiscard]] size_t row_of(size_t m) const {
+    return x_rows == nullptr ? first_row + m : size_t{x_rows[first_row + m]};
+  }
+};
+
+/// Scales and shifts of `segments` segments of every panel, as floats.
+template <class = void>
+HWY_NOINLINE void ReadFactors(const GroupJob& job, size_t segment, size_t segments) {
+  const GemmRun& run = job.run;
+  const WorkerScratch& s = job.scratch;
+  const size_t spb = job.w.shape.segments_per_block();
+  const size_t stride = run.sizes.factor_segments * panel_rows;
+  const size_t floats = segments * panel_rows;
+  const auto read = [&](auto fn, size_t part, size_t panel, float* to) {
+    fn(job.w, part, panel, segment / spb, spb == 1 ? segments : 1, to);
+    for (size_t i = 1; i < segments && spb != 1; ++i) {
+      std::memcpy(to + i * panel_rows, to, panel_rows * sizeof(float));
+    }
+  };
+  const float unit = run.plan.path == compute_path::integer ? run.args.codec->unit : 1.0f;
+  for (size_t p = 0; p < job.num_panels; ++p) {
+    float* const scales = s.scales + p * stride;
+    float* const shifts = s.shifts + p * stride;
+    read(run.ops.scales, detail::scale_codes, job.first_panel + p, scales);
+    for (size_t i = 0; unit != 1.0f && i < floats; ++i) scales[i] *= unit;
+    if (run.ops.shift == detail::shift_use::none) continue;
+    read(run.ops.shifts, detail::shift_codes, job.first_panel + p, shifts);
+    for (size_t i = 0; run.ops.minimum && i < floats; ++i) shifts[i] = -shifts[i];
+  }
+}
+
+/// Columns k .. k + cols on the integer path: whole segments, or a part of one. Their factors lie
+/// from number `at` of what ReadFactors read.
+template <class = void>
+HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, size_t at) {
+  const GemmRun& run = job.run;
+  const WorkerScratch& s = job.scratch;
+  const packed_shape& shape = job.w.shape;
+  const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
+  const uint8_t* const codes =
+      job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+  const size_t segment = k / shape.segment_cols;
+  const size_t skip = k % shape.segment_cols;
+  const bool part = cols < shape.segment_cols;
+  IntTileArgs a{};
+  a.w = run.ops.raw_levels ? codes : s.w;
+  a.w_stride = run.ops.raw_levels ? panel_bytes : run.sizes.w_bytes;
+  a.factor_stride = run.sizes.factor_segments * panel_rows;
+  a.scales = s.scales + at * panel_rows;
+  a.shifts = s.shifts + at * panel_rows;
+  a.level_sums = s.level_sums;
+  a.x = reinterpret_cast<const int8_t* const*>(s.x);
+  a.x_scale = s.x_scale;
+  a.x_sum = s.x_sum;
+  a.num_segments = part ? 1 : cols / shape.segment_cols;
+  a.segment_quads = (part ? cols : shape.segment_cols) / 4;
+  a.bias = run.args.codec->bias;
+  a.shift = run.ops.shift;
+  a.first = skip == 0;
+  a.last = !part || skip + cols == shape.segment_cols;
+  a.c = job.c;
+  a.partial = s.partial;
+  a.c_stride = kGroupColumns;
+  const bool in_registers = job.rows == 1 && !part && run.x.zeros == nullptr;
+  for (size_t p = 0; !in_registers && p < job.num_panels; ++p) {
+    const uint8_t* const from = codes + p * panel_bytes;
+    uint8_t* const to = s.w + p * run.sizes.w_bytes;
+    if (!run.ops.raw_levels) run.ops.levels(from, cols / strip_cols, *run.args.codec, to);
+    if (run.x.zeros != nullptr) {
+      SumLevels(run.ops.raw_levels ? from : to, a.num_segments, a.segment_quads,
+                s.level_sums + p * a.factor_stride);
+    }
+  }
+  for (size_t m = 0; m < job.rows; ++m) {
+    const size_t r = job.row_of(m);
+    s.x[m] = run.x.codes + r * run.x.code_stride + k;
+    s.x_scale[m] = run.x.scales + r * run.x.segment_stride + segment;
+    s.x_sum[m] = run.x.sums + r * run.x.segment_stride + segment;
+    if (run.x.zeros != nullptr) s.x_zero[m] = run.x.zeros[r];
+  }
+  if (run.x.zeros != nullptr) a.x_zero = s.x_zero;
+  const size_t columns = job.num_panels * panel_rows;
+  if (in_registers) {
+    a.w = codes;
+    a.w_stride = panel_bytes;
+    run.ops.int_gemv(a, run.args.codec->levels, columns);
+  } else if (kHasAmx && run.plan.amx && job.rows >= kLeastAmxTaskRows) {
+    AmxIntTiles(a, run.ops.raw_levels ? nullptr : s.w, TileDepth(shape.segment_cols), job.rows,
+                columns);
+  } else {
+    (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows, columns);
+  }
+}
+
+/// The same on the float paths.
+template <class = void>
+HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, size_t at) {
+  const GemmRun& run = job.run;
+  const WorkerScratch& s = job.scratch;
+  const packed_shape& shape = job.w.shape;
+  const bool is_f32 = run.plan.path == compute_path::exact;
+  const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
+  const uint8_t* const codes =
+      job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+  const size_t factor_stride = run.sizes.factor_segments * panel_rows;
+  if (is_f32 && job.rows == 1) {
+    FloatGemvArgs g{};
+    g.w = codes;
+    g.w_stride = panel_bytes;
+    g.num_strips = cols / strip_cols;
+    g.scales = s.scales + at * panel_rows;
+    g.shifts = s.shifts + at * panel_rows;
+    g.factor_stride = factor_stride;
+    g.segment_cols = shape.segment_cols;
+    g.skip = k % shape.segment_cols;
+    g.info = run.args.codec;
+    g.x = run.x.floats + job.row_of(0) * run.x.float_stride + k;
+    g.c = job.c;
+    run.ops.float_gemv(g, job.num_panels * panel_rows);
+    return;
+  }
+  for (size_t p = 0; p < job.num_panels; ++p) {
+    (is_f32 ? run.ops.floats : run.ops.halves)(
+        codes + p * panel_bytes, cols / strip_cols, *run.args.codec,
+        s.scales + p * factor_stride + at * panel_rows,
+        s.shifts + p * factor_stride + at * panel_rows, shape.segment_cols, k % shape.segment_cols,
+        s.w + p * run.sizes.w_bytes);
+  }
+  FloatTileArgs a{};
+  a.w = s.w;
+  a.w_stride = run.sizes.w_bytes;
+  a.x = s.x;
+  a.num_steps = is_f32 ? cols : cols / 2;
+  a.c = job.c;
+  a.c_stride = kGroupColumns;
+  for (size_t m = 0; m < job.rows; ++m) {
+    const size_t r = job.row_of(m);
+    s.x[m] = is_f32 ? static_cast<const void*>(run.x.floats + r * run.x.float_stride + k)
+                    : run.x.halves + r * run.x.half_stride + k;
+  }
+  const size_t columns = job.num_panels * panel_rows;
+  constexpr FloatDot kMore = kHasBf16Extension ? FloatDot::kBf16Extension : FloatDot::kBf16;
+  is_f32              ? FloatTiles<FloatDot::kF32>(a, job.rows, columns)
+  : run.plan.amx      ? AmxHalfTiles(a, job.rows, columns)
+  : run.plan.bf16_dot ? FloatTiles<kMore>(a, job.rows, columns)
+                      : FloatTiles<FloatDot::kBf16>(a, job.rows, columns);
+}
+
+/// All of k: factors a longer stretch at a time than codes, whose chunk is short with one row so
+/// that the panels' streams interleave.
+template <class = void>
+HWY_NOINLINE void MultiplyGroup(const GroupJob& job) {
+  const packed_shape& shape = job.w.shape;
+  const GemmScratch& z = job.run.sizes;
+  std::memset(job.c, 0, job.rows * kGroupColumns * sizeof(float));
+  const auto multiply =
+      job.run.plan.path == compute_path::integer ? &MultiplyLevels<> : &MultiplyFloats<>;
+  if (shape.segment_cols > z.chunk_cols) {
+    for (size_t k = 0; k < shape.packed_cols;) {
+      const size_t skip = k % shape.segment_cols;
+      if (skip == 0) ReadFactors(job, k / shape.segment_cols, 1);
+      const size_t cols = HWY_MIN(z.chunk_cols, shape.segment_cols - skip);
+      multiply(job, k, cols, 0);
+      k += cols;
+    }
+    return;
+  }
+  const size_t factor_cols = z.factor_segments * shape.segment_cols;
+  for (size_t first = 0; first < shape.packed_cols; first += factor_cols) {
+    const size_t end = HWY_MIN(shape.packed_cols, first + factor_cols);
+    ReadFactors(job, first / shape.segment_cols, (end - first) / shape.segment_cols);
+    for (size_t k = first; k < end; k += z.chunk_cols) {
+      multiply(job, k, HWY_MIN(z.chunk_cols, end - k), (k - first) / shape.segment_cols);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard

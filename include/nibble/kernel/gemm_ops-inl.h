@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// What the driver of packed products calls: decoders and tiles of a packed kind, and its scratch.
+#if defined(NIBBLE_KERNEL_GEMM_OPS_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef NIBBLE_KERNEL_GEMM_OPS_INL_H_
+#undef NIBBLE_KERNEL_GEMM_OPS_INL_H_
+#else
+#define NIBBLE_KERNEL_GEMM_OPS_INL_H_
+#endif
+
+#include "nibble/kernel/gemm_prepare-inl.h"
+#include "nibble/kernel/gemv_tiles-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace nibble {
+inline namespace NIBBLE_ABI {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+/// All tiles of a chunk on the integer path.
+template <QuadDot kDot, bool kFloatShift>
+HWY_NOINLINE void IntTiles(const IntTileArgs& a, size_t rows, size_t columns) {
+  ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
+    IntTile<kDot, kFloatShift, kRows, kVectors>(a, m, column);
+  });
+}
+
+/// What the driver needs to know of a packed kind.
+struct PackedOps {
+  void (*levels)(const uint8_t*, size_t, const detail::codec_info&, uint8_t*);
+  void (*floats)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
+                 size_t, size_t, void*);
+  void (*halves)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
+                 size_t, size_t, void*);
+  void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
+  void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
+  void (*int_tiles)(const IntTileArgs&, size_t, size_t);
+  void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
+  void (*int_gemv)(const IntTileArgs&, const uint8_t*, size_t);
+  void (*float_gemv)(const FloatGemvArgs&, size_t);
+  size_t strip_bytes;
+  detail::shift_use shift;
+  bool minimum;  ///< shifts are read with the other sign
+  bool narrow;   ///< levels stay below 128
+  const char* decode;
+  bool raw_levels;  ///< packed codes are levels: nothing to decode
+};
+
+template <class Codec, detail::shift_use kShift, class Scale, class ShiftFactor>
+HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor> /*kind*/) {
+  PackedOps o{};
+  if constexpr (Codec::has_levels) {
+    o.levels = &DecodeLevels<Codec>;
+    o.raw_levels = Codec::bits == 8;
+    constexpr QuadDot kDot = QuadDotOf<Codec>();
+    constexpr bool kFloatShift =
+        kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
+    o.int_tiles = &IntTiles<kDot, kFloatShift>;
+    if constexpr (kHasVnniExtension) o.vnni_tiles = &IntTiles<QuadDot::kExtension, kFloatShift>;
+    o.int_gemv = &IntGemv<Codec, kDot, kFloatShift>;
+  }
+  o.minimum = kShift == detail::shift_use::minimum;
+  constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
+  o.floats = &DecodeFloats<Codec, kUse, FloatOut::kF32>;
+  o.halves = &DecodeFloats<Codec, kUse, FloatOut::kBf16>;
+  o.float_gemv = &FloatGemv<Codec, kUse>;
+  o.scales = &ReadFactor<Scale>;
+  o.shifts = &ReadFactor<ShiftFactor>;
+  o.strip_bytes = detail::strip_bytes(Codec::bits);
+  o.shift = kUse;
+  o.narrow = Codec::highest < 128;
+  o.decode = DecodeName<Codec>();
+  return o;
+}
+
+/// Panels that one task decodes and multiplies at a time.
+inline constexpr size_t kGroupPanels = 4;
+inline constexpr size_t kGroupColumns = kGroupPanels * panel_rows;
+/// Rows of x that one task keeps sums of.
+inline constexpr size_t kMaxTaskRows = 512;
+
+/// Sizes and places of scratch.
+struct GemmScratch {
+  size_t most_rows;        ///< of a product of the call
+  size_t groups;           ///< of panels, in all products
+  size_t chunk_cols;       ///< columns of w decoded at a time
+  size_t factor_segments;  ///< segments whose scales are read at a time
+  size_t task_rows;
+  size_t w_bytes;  ///< of one panel's decoded chunk
+  size_t worker_bytes;
+  size_t x_bytes;
+};
+
+struct WorkerScratch {
+  uint8_t* w;
+  float* scales;
+  float* shifts;
+  int32_t* level_sums;
+  float* c;
+  float* c_pair;
+  int32_t* partial;
+  const void** x;
+  const float** x_scale;
+  const int32_t** x_sum;
+  int32_t* x_zero;
+};
+
+struct GemmRun {
+  const detail::gemm_args& args;
+  const detail::gemm_plan& plan;
+  const PackedOps& ops;
+  const packed_shape& shape;  ///< of the first matrix; k is that of all
+  GemmScratch sizes;
+  PreparedX x;
+  uint8_t* workers;
+  size_t row_blocks = 1;
+};
+
+HWY_INLINE size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
+
+template <class T>
+HWY_INLINE T* TakeScratch(uint8_t*& at, size_t count) {
+  T* const p = reinterpret_cast<T*>(at);
+  at += RoundUp(count * sizeof(T), 64);
+  return p;
+}
+
+/// Places of one worker's scratch; with at == nullptr the end is the size.
+HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
+  const GemmScratch& z = run.sizes;
+  WorkerScratch s{};
+  const size_t factors = kGroupPanels * z.factor_segments * panel_rows;
+  const size_t sums = RoundUp(z.task_rows, 16) * kGroupColumns;  // tiles write whole ones
+  s.w = TakeScratch<uint8_t>(at, kGroupPanels * z.w_bytes);
+  s.scales = TakeScratch<float>(at, factors);
+  s.shifts = TakeScratch<float>(at, factors);
+  s.level_sums = TakeScratch<int32_t>(at, factors);
+  s.c = TakeScratch<float>(at, sums);
+  s.c_pair = TakeScratch<float>(at, sums);
+  s.partial = TakeScratch<int32_t>(at, sums);
+  s.x = TakeScratch<const void*>(at, z.task_rows);
+  s.x_scale = TakeScratch<const float*>(at, z.task_rows);
+  s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);
+  s.x_zero = TakeScratch<int32_t>(at, z.task_rows);
+  return s;
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace NIBBLE_ABI
+}  // namespace nibble
+HWY_AFTER_NAMESPACE();
+
+#endif  // per-target guard
