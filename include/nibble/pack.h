@@ -6,6 +6,7 @@
 
 #include "nibble/core/context.h"
 #include "nibble/format/pack_rows.h"
+#include "nibble/format/unpack_rows.h"
 #include "nibble/formats.h"
 
 namespace nibble::inline NIBBLE_ABI {
@@ -18,6 +19,16 @@ struct packed_view {
   [[nodiscard]] std::size_t rows() const noexcept { return data.shape.rows; }
   [[nodiscard]] std::size_t cols() const noexcept { return data.shape.cols; }
 };
+
+namespace detail {
+
+/// The 64-byte aligned memory of a packed matrix.
+struct aligned_delete {
+  void operator()(std::uint8_t* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
+};
+using packed_buffer = std::unique_ptr<std::uint8_t[], aligned_delete>;
+
+}  // namespace detail
 
 /// Owns a packed matrix in one 64-byte aligned buffer. Move-only.
 template <format F>
@@ -60,12 +71,11 @@ class packed_matrix {
   [[nodiscard]] std::uint8_t* buffer() noexcept { return buffer_.get(); }
   [[nodiscard]] packed_data& data() noexcept { return data_; }
   [[nodiscard]] const packed_data& data() const noexcept { return data_; }
+  /// The memory itself; view() stays valid as long as its new owner lives.
+  [[nodiscard]] detail::packed_buffer release() noexcept { return std::move(buffer_); }
 
  private:
-  struct aligned_delete {
-    void operator()(std::uint8_t* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
-  };
-  std::unique_ptr<std::uint8_t[], aligned_delete> buffer_;
+  detail::packed_buffer buffer_;
   packed_data data_;
   detail::packed_sizes sizes_;
 };

@@ -267,24 +267,48 @@ constexpr void for_each_factor_part(std::size_t first, Fn&& fn) {
   }
 }
 
+/// What the sizes of a packed matrix depend on, beside its shape.
+struct packed_structure {
+  std::uint8_t code_bits = 0;
+  std::array<std::uint8_t, num_parts> part_bytes{};  ///< of an entry; 0: there is no such part
+  std::size_t block = 0;                             ///< values; 0: whole rows
+  friend constexpr bool operator==(const packed_structure&, const packed_structure&) = default;
+};
+
 template <class F>
-constexpr packed_sizes packed_sizes_of(const packed_shape& s,
-                                       const std::array<std::size_t, 2>& super_every) noexcept {
+constexpr packed_structure structure_of() noexcept {
   using P = parts_of<typename meaning_of<F>::type>;
-  packed_sizes z;
-  z.bytes[0] = s.num_panels * s.num_strips() * strip_bytes(P::element::bits);
-  const auto part = [&]<class E>(std::size_t i, bool super) {
-    const std::size_t every = super ? super_every[i / 2] : 1;
-    const std::size_t count = every == 0 ? 0 : (s.num_blocks + every - 1) / every;
-    z.bytes[1 + i] = s.num_panels * count * panel_rows * sizeof(typename E::code);
+  packed_structure s;
+  s.code_bits = static_cast<std::uint8_t>(P::element::bits);
+  s.block = P::shape.cols == all ? 0 : P::shape.cols;
+  const auto part = [&]<class E>(std::size_t i, bool) {
+    s.part_bytes[i] = sizeof(typename E::code);
   };
   for_each_factor_part<typename P::scale>(scale_codes, part);
   for_each_factor_part<typename P::shift>(shift_codes, part);
+  return s;
+}
+
+constexpr packed_sizes packed_sizes_of(const packed_structure& structure, const packed_shape& s,
+                                       const std::array<std::size_t, 2>& super_every) noexcept {
+  packed_sizes z;
+  z.bytes[0] = s.num_panels * s.num_strips() * strip_bytes(structure.code_bits);
+  for (std::size_t i = 0; i < num_parts; ++i) {
+    const std::size_t every = i % 2 != 0 ? super_every[i / 2] : 1;
+    const std::size_t count = every == 0 ? 0 : (s.num_blocks + every - 1) / every;
+    z.bytes[1 + i] = s.num_panels * count * panel_rows * structure.part_bytes[i];
+  }
   for (std::size_t i = 0; i <= num_parts; ++i) {
     z.offset[i] = z.total;
     z.total += (z.bytes[i] + 63) / 64 * 64;
   }
   return z;
+}
+
+template <class F>
+constexpr packed_sizes packed_sizes_of(const packed_shape& s,
+                                       const std::array<std::size_t, 2>& super_every) noexcept {
+  return packed_sizes_of(structure_of<F>(), s, super_every);
 }
 
 /// Blocks in k that share a super-scale for sure, wherever a row begins.

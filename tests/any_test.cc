@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// Formats chosen at run time do what the types do.
+#include "nibble/any.h"
+
+#include <cmath>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/cases.h"
+#include "support/catch.h"
+
+namespace {
+
+using namespace nibble;
+
+constexpr std::size_t rows = 21;
+constexpr std::size_t cols = 288;
+
+std::vector<float> some_floats() {
+  nibble_test::random_bits bits(7);
+  std::vector<float> x(rows * cols);
+  for (float& v : x) v = static_cast<float>(static_cast<int>(bits.below(2001)) - 1000) * 0.003f;
+  return x;
+}
+
+template <class F>
+std::span<const std::byte> bytes_of(const quantized_matrix<F>& q) {
+  return std::as_bytes(
+      std::span(q.view().sections[0].data, quantized_view<F>::buffer_bytes(q.rows(), q.cols())));
+}
+
+}  // namespace
+
+TEST_CASE("the run-time catalogue lists every format in order", "[any]") {
+  REQUIRE(catalogue().size() == num_formats);
+  REQUIRE(format_names().size() == num_formats);
+  for (std::size_t i = 0; i < num_formats; ++i) {
+    CHECK(catalogue()[i].name == format_names()[i]);
+    CHECK(find_format(format_names()[i]) == &catalogue()[i]);
+  }
+  for_each_format([]<class F>() {
+    CHECK(find_format(F::name)->fingerprint == fingerprint_of<F>());
+    for (const compute_path p : {compute_path::integer, compute_path::bf16, compute_path::exact}) {
+      CHECK(find_format(F::name)->supports(p) == supports<F>(p));
+    }
+  });
+}
+
+TEST_CASE("every format packs by its name and keeps its values", "[any]") {
+  const std::vector<float> x = some_floats();
+  context with(parallel::serial());
+  for_each_format([&]<class F>() {
+    INFO(F::name);
+    const auto q = quantize<F>(matrix_view<const float>(x.data(), rows, cols));
+    REQUIRE(q.has_value());
+    std::vector<float> expected(rows * cols), values(rows * cols);
+    dequantize(*q, matrix_view<float>(expected.data(), rows, cols));
+    const auto packed = pack(F::name, bytes_of(*q), rows, cols, with);
+    REQUIRE(packed.has_value());
+    CHECK(packed->name() == F::name);
+    CHECK(packed->rows() == rows);
+    CHECK(packed->cols() == cols);
+    REQUIRE(dequantize(packed->view(), matrix_view<float>(values.data(), rows, cols)) == errc::ok);
+    CHECK(std::memcmp(expected.data(), values.data(), expected.size() * sizeof(float)) == 0);
+  });
+}
+
+// A few kinds: what is erased is the same code for all.
+TEMPLATE_TEST_CASE("a format by name multiplies and explains as its type", "[any]", int4_g32_f16,
+                   uint4_g128_f16_z, gguf::q4_K, nf4_g64_dq, fp8_e4m3fn_t128_f32) {
+  const std::vector<float> x = some_floats();
+  context with(parallel::serial());
+  const auto q = quantize<TestType>(matrix_view<const float>(x.data(), rows, cols));
+  REQUIRE(q.has_value());
+  const auto typed = pack(*q);
+  const auto packed = pack(TestType::name, bytes_of(*q), rows, cols, with);
+  REQUIRE(typed.has_value());
+  REQUIRE(packed.has_value());
+  CHECK(packed->bytes() == typed->bytes());
+
+  std::vector<float> y(rows), y_any(rows);
+  REQUIRE(gemv(*typed, std::span(x).first(cols), y, with) == errc::ok);
+  REQUIRE(gemv(*packed, std::span(x).first(cols), y_any, with) == errc::ok);
+  CHECK(std::memcmp(y.data(), y_any.data(), rows * sizeof(float)) == 0);
+
+  const matrix_view<const float> row(x.data(), 1, cols);
+  REQUIRE(gemm_gated<TestType>(typed->view(), typed->view(), row, matrix_view<float>(std::span(y)),
+                               with, {}) == errc::ok);
+  REQUIRE(gemm_gated(*packed, *packed, row, matrix_view<float>(std::span(y_any)), with, {}) ==
+          errc::ok);
+  CHECK(std::memcmp(y.data(), y_any.data(), rows * sizeof(float)) == 0);
+
+  CHECK(std::string_view(to_text(explain(*packed, row, with))) ==
+        std::string_view(to_text(explain(*typed, row, with))));
+}
+
+TEST_CASE("floats are quantized and packed by the name of a format", "[any]") {
+  const std::vector<float> x = some_floats();
+  context with(parallel::serial());
+  for (const std::string_view name :
+       {"int4_g32_f16", "q4_K", "nf4_g64_dq", "fp8_e4m3fn_t128_f32"}) {
+    INFO(name);
+    const auto packed = pack(name, matrix_view<const float>(x.data(), rows, cols), with);
+    REQUIRE(packed.has_value());
+    std::vector<float> values(rows * cols);
+    REQUIRE(dequantize(*packed, matrix_view<float>(values.data(), rows, cols)) == errc::ok);
+    for (std::size_t i = 0; i < x.size(); ++i) CHECK(std::abs(values[i] - x[i]) < 0.6f);
+  }
+}
+
+TEST_CASE("an unknown name is not found, and its neighbours are named", "[any]") {
+  context with(parallel::serial());
+  CHECK(find_format("int4_g32_f61") == nullptr);
+  CHECK(pack("int4_g32_f61", std::span<const std::byte>(), 0, 0, with).error() == errc::not_found);
+  std::string_view nearest[3];
+  REQUIRE(nearest_names("int4_g32_f61", format_names(), nearest) == 3);
+  CHECK(nearest[0] == "int4_g32_f16");
+  CHECK(nearest_names("q4_k", format_names(), std::span(nearest, 1)) == 1);
+  CHECK(nearest[0] == "q4_K");
+  CHECK(nearest_names("anything", {}, nearest) == 0);
+  CHECK(nearest_names("anything", format_names(), {}) == 0);
+  const std::string longest(10000, 'x');
+  CHECK(nearest_names(longest, format_names(), nearest) == 3);
+}
+
+TEST_CASE("bytes of the wrong number are refused", "[any]") {
+  context with(parallel::serial());
+  std::vector<std::byte> bytes(quantized_view<int4_g32_f16>::buffer_bytes(16, 64) + 64);
+  const std::size_t right = 16 * 32 + 16 * 2 * 2;
+  const auto error = [&](std::size_t n, std::size_t r, std::size_t c) {
+    return pack("int4_g32_f16", std::span(bytes).first(n), r, c, with).error();
+  };
+  CHECK(error(right, 16, 64) == errc::ok);
+  CHECK(error(right - 1, 16, 64) == errc::shape_mismatch);
+  CHECK(error(right + 64, 16, 64) == errc::shape_mismatch);
+  CHECK(error(right, 16, 96) == errc::shape_mismatch);
+  CHECK(error(0, 0, 64) == errc::ok);
+  CHECK(error(0, 16, 0) == errc::ok);
+  CHECK(error(right, SIZE_MAX, 64) == errc::overflow);
+  CHECK(error(right, SIZE_MAX / 64, 64) == errc::overflow);
+}

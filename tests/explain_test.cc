@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// explain(): every format takes vector code on every target and path, and the figures are right.
+#include "nibble/explain.h"
+
+#include <string_view>
+#include <vector>
+
+#include "nibble/target.h"
+
+#include "support/catch.h"
+#include "support/targets.h"
+
+namespace {
+
+using namespace nibble;
+using nibble_test::for_each_target;
+
+constexpr compute_path all_paths[] = {compute_path::integer, compute_path::bf16,
+                                      compute_path::exact};
+
+template <class F>
+call_plan explain_as(compute_path path, std::size_t m = 3) {
+  const auto w = packed_matrix<F>::create(40, 512);
+  REQUIRE(w.has_value());
+  const std::vector<float> x(m * 512);
+  const context with(parallel::serial());
+  gemm_options options;
+  options.path = path;
+  return explain(*w, matrix_view<const float>(x.data(), m, 512), with, options);
+}
+
+// The one known exception, which explain() names: 256-entry tables without a gather instruction.
+bool known_slow(std::string_view format, compute_path path, std::string_view target) {
+  return format == "dynamic8_g256_f32" && path != compute_path::integer && target == "SSE4";
+}
+
+}  // namespace
+
+TEST_CASE("no format falls to scalar code on any target and path", "[explain]") {
+  std::size_t calls = 0;
+  for_each_target([&](const char* target) {
+    for_each_format([&]<class F>() {
+      for (const compute_path path : all_paths) {
+        if (!supports<F>(path)) continue;
+        INFO(target << ' ' << F::name << ' ' << name_of(path));
+        const call_plan plan = explain_as<F>(path);
+        CHECK(std::string_view(plan.target) == target);
+        CHECK(plan.path == path);
+        CHECK(std::string_view(plan.reason) == "asked for");
+        CHECK(plan.vector_bytes >= 16);
+        CHECK(!std::string_view(plan.kernel).empty());
+        CHECK(std::string_view(plan.kernel).find("scalar") == std::string_view::npos);
+        const bool one_lane =
+            std::string_view(plan.decode).find("one lane") != std::string_view::npos;
+        CHECK(one_lane == known_slow(F::name, path, target));
+        ++calls;
+      }
+    });
+  });
+  CHECK(calls >= num_targets() * num_formats * 2);
+}
+
+TEST_CASE("every format of whole numbers and of 4 bits has the integer path", "[explain]") {
+  STATIC_REQUIRE(supports<int8_channel_f32>(compute_path::integer));
+  STATIC_REQUIRE(supports<gguf::q4_K>(compute_path::integer));
+  STATIC_REQUIRE(supports<nf4_g64_f32>(compute_path::integer));
+  STATIC_REQUIRE(supports<mxfp6_e2m3>(compute_path::integer));
+  STATIC_REQUIRE(!supports<mxfp6_e3m2>(compute_path::integer));
+  STATIC_REQUIRE(!supports<fp8_e4m3fn_channel_f32>(compute_path::integer));
+  STATIC_REQUIRE(!supports<f16>(compute_path::integer));
+  for_each_format([]<class F>() {
+    STATIC_REQUIRE(supports<F>(compute_path::automatic));
+    STATIC_REQUIRE(supports<F>(compute_path::bf16));
+    STATIC_REQUIRE(supports<F>(compute_path::exact));
+    CHECK(supports<F>(explain_as<F>(compute_path::automatic).path));
+  });
+}
+
+TEST_CASE("a plan counts what must be read, written and computed", "[explain]") {
+  const auto w = packed_matrix<int4_g32_f16>::create(4096, 1024);
+  REQUIRE(w.has_value());
+  const std::vector<std::uint16_t> x(7 * 1024);
+  const context with(parallel::serial());
+  const call_plan plan = explain(
+      *w, activations(matrix_view<const std::uint16_t>(x.data(), 7, 1024), number_type::bf16), with,
+      {}, number_type::bf16);
+  CHECK(plan.weight_bytes == w->bytes());
+  CHECK(plan.weight_bytes == 4096 * 1024 * 9 / 16);
+  CHECK(plan.x_bytes == 7 * 1024 * 2);
+  CHECK(plan.y_bytes == 7 * 4096 * 2);
+  CHECK(plan.operations == std::uint64_t{2} * 7 * 4096 * 1024);
+  CHECK(plan.threads == 1);
+  CHECK(plan.num_tasks * plan.task_rows * plan.task_cols >= 7 * 4096);
+  CHECK(plan.path == compute_path::integer);
+  CHECK(plan.per_block_scales);
+  const plan_text text = to_text(plan);
+  CHECK(std::string_view(text).find("path integer on ") == 0);
+  CHECK(std::string_view(text).size() < sizeof text.text - 100);
+}
+
+TEST_CASE("nothing is nothing to do", "[explain]") {
+  const call_plan plan = explain_as<int4_g32_f16>(compute_path::automatic, 0);
+  CHECK(plan.num_tasks == 0);
+  CHECK(plan.threads == 0);
+  CHECK(plan.operations == 0);
+}
