@@ -5,8 +5,8 @@
 // on some. Asked once per process, since CPUID is slow in virtual machines.
 //
 //   avx_vnni      CPUID 7.1 EAX bit 4
-//   avx512_bf16   CPUID 7.1 EAX bit 5; AMD only: on Intel, vdpbf16ps runs at half the rate of
-//                 widening and FMA (77 and 152 GFLOP/s on Sapphire Rapids)
+//   avx512_bf16   CPUID 7.1 EAX bit 5; products on AMD only: on Intel, vdpbf16ps runs at half the
+//                 rate of widening and FMA (77 and 152 GFLOP/s on Sapphire Rapids)
 //   amx           CPUID 7.0 EDX bits 22, 24, 25; XCR0 bits 17, 18; Linux: a permission that a
 //                 process asks for before its first tile
 #ifndef NIBBLE_FORMAT_CPU_EXTENSIONS_H_
@@ -32,6 +32,7 @@ namespace detail {
 
 /// What was found: bits of `extension`, and whether CPUID (1) and the system (2) were asked.
 inline std::atomic<unsigned> found_extensions{0};
+inline constexpr unsigned found_amd = 1u << 10;
 
 // Inlined always: files compiled with different flags must not share a body.
 #if NIBBLE_X86_64
@@ -49,10 +50,9 @@ inline std::atomic<unsigned> found_extensions{0};
     __cpuid_count(7, 1, a, b, c, d);
     if ((a & 1u << 4) != 0) found |= static_cast<unsigned>(extension::avx_vnni);
     unsigned vendor = 0;
-    const bool has_bf16 = (a & 1u << 5) != 0;
+    if ((a & 1u << 5) != 0) found |= static_cast<unsigned>(extension::avx512_bf16);
     __cpuid(0, a, vendor, c, d);
-    const bool is_amd = vendor == 0x68747541u;  // "Auth"enticAMD
-    if (has_bf16 && is_amd) found |= static_cast<unsigned>(extension::avx512_bf16);
+    if (vendor == 0x68747541u) found |= found_amd;  // "Auth"enticAMD
   }
   __cpuid(1, a, b, c, d);
   if (has_tiles && (c & 1u << 27) != 0) {  // OSXSAVE
@@ -102,6 +102,11 @@ inline std::atomic<unsigned> found_extensions{0};
   static_cast<void>(wanted);
   return extension::none;
 #endif
+}
+
+/// Whether AVX512_BF16 multiplies faster than FMA. After available_extensions().
+[[gnu::always_inline]] inline bool bf16_dot_is_fast() noexcept {
+  return (found_extensions.load(std::memory_order_relaxed) & found_amd) != 0;
 }
 
 }  // namespace detail

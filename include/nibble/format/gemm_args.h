@@ -163,6 +163,7 @@ struct gemm_plan {
   bool per_block_scales = false;
   bool amx = false;
   bool bf16_dot = false;
+  bool bf16_rounding = false;
   bool avx_vnni = false;
 
   const char* target = "";

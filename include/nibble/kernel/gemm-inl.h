@@ -240,8 +240,9 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   // bf16 for any number of rows, so that all get the same bits; levels have the same bits anyhow.
   plan->amx = amx && (plan->path == compute_path::bf16 ||
                       (plan->path == compute_path::integer && most_rows >= kLeastAmxRows));
-  plan->bf16_dot = kHasBf16Extension && !plan->amx && plan->path == compute_path::bf16 &&
-                   has(more, extension::avx512_bf16);
+  plan->bf16_rounding =
+      kHasBf16Extension && plan->path == compute_path::bf16 && has(more, extension::avx512_bf16);
+  plan->bf16_dot = plan->bf16_rounding && !plan->amx && detail::bf16_dot_is_fast();
 }
 
 /// PlanKernel(), and what explain() says besides.

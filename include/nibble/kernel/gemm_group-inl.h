@@ -177,11 +177,19 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
     return;
   }
   for (size_t p = 0; p < job.num_panels; ++p) {
-    (is_f32 ? run.ops.floats : run.ops.halves)(
-        codes + p * panel_bytes, cols / strip_cols, *run.args.codec,
-        s.scales + p * factor_stride + at * panel_rows,
-        s.shifts + p * factor_stride + at * panel_rows, shape.segment_cols, k % shape.segment_cols,
-        s.w + p * run.sizes.w_bytes);
+    const uint8_t* const from = codes + p * panel_bytes;
+    uint8_t* const to = s.w + p * run.sizes.w_bytes;
+    const float* const scales = s.scales + p * factor_stride + at * panel_rows;
+    const float* const shifts = s.shifts + p * factor_stride + at * panel_rows;
+    const size_t skip = k % shape.segment_cols;
+    if (is_f32) {
+      run.ops.floats(from, cols / strip_cols, *run.args.codec, scales, shifts, shape.segment_cols,
+                     skip, reinterpret_cast<float*>(to));
+    } else {
+      DecodeHalves(run.ops.floats, run.ops.strip_bytes, run.plan.bf16_rounding, from,
+                   cols / strip_cols, *run.args.codec, scales, shifts, shape.segment_cols, skip,
+                   reinterpret_cast<uint32_t*>(to));
+    }
   }
   FloatTileArgs a{};
   a.w = s.w;

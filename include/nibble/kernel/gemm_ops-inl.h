@@ -27,10 +27,7 @@ HWY_NOINLINE void IntTiles(const IntTileArgs& a, size_t rows, size_t columns) {
 /// What the driver needs to know of a packed kind.
 struct PackedOps {
   void (*levels)(const uint8_t*, size_t, const detail::codec_info&, uint8_t*);
-  void (*floats)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
-                 size_t, size_t, void*);
-  void (*halves)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
-                 size_t, size_t, void*);
+  FloatDecoder floats;
   void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*int_tiles)(const IntTileArgs&, size_t, size_t);
@@ -60,8 +57,7 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   }
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
-  o.floats = &DecodeFloats<Codec, kUse, FloatOut::kF32>;
-  o.halves = &DecodeFloats<Codec, kUse, FloatOut::kBf16>;
+  o.floats = &DecodeFloats<Codec, kUse>;
   o.float_gemv = &FloatGemv<Codec, kUse>;
   o.scales = &ReadFactor<Scale>;
   o.shifts = &ReadFactor<ShiftFactor>;

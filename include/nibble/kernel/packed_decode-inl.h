@@ -2,7 +2,8 @@
 // From packed strips to what micro-kernels multiply, a chunk of k at a time into scratch:
 //
 //   DecodeLevels   bytes of the integer path, [k / 4][16 rows][4]
-//   DecodeFloats   dequantized values, [k][16 rows] as f32 or [k / 2][16 rows][2] as bf16
+//   DecodeFloats   dequantized values, [k][16 rows]
+//   DecodeHalves   the same as bf16, [k / 2][16 rows][2]
 //   ReadFactor     scales or shifts of whole blocks as floats, [block][16 rows]
 //
 // These are the only packed kernels that know a format. A part of a panel is `rows` lanes wide: as
@@ -272,17 +273,17 @@ HWY_INLINE hn::Vec<hn::RebindToUnsigned<LaneTag>> RoundToBf16(V v) {
   return hn::IfThenElse(hn::RebindMask(du, hn::IsNaN(v)), quiet, up);
 }
 
-enum class FloatOut { kF32, kBf16 };
+using FloatDecoder = void (*)(const uint8_t*, size_t, const detail::codec_info&, const float*,
+                              const float*, size_t, size_t, float*);
 
 /// Values of `num_strips` strips. Scales and shifts: [segment][16], from the chunk's first segment;
 /// segment_cols is 16 or a multiple of 32, and the chunk begins `skip` columns into a segment.
-template <class Codec, detail::shift_use kShift, FloatOut kOut>
+template <class Codec, detail::shift_use kShift>
 HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_strips,
                                const detail::codec_info& info, const float* HWY_RESTRICT scales,
                                const float* HWY_RESTRICT shifts, size_t segment_cols, size_t skip,
-                               void* HWY_RESTRICT out) {
+                               float* HWY_RESTRICT out) {
   const LaneTag df;
-  const hn::RebindToUnsigned<LaneTag> du;
   const size_t N = hn::Lanes(df);
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
   size_t left = segment_cols - skip;
@@ -299,16 +300,9 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
           return Scaled<kShift>(v, scale, shift);
         };
         const auto put = [&](size_t k, auto a, auto b) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-          if constexpr (kOut == FloatOut::kF32) {
-            float* HWY_RESTRICT y = static_cast<float*>(out) + (s * strip_cols + k) * panel_rows;
-            hn::StoreU(value(a), df, y + lane);
-            hn::StoreU(value(b), df, y + panel_rows + lane);
-          } else {
-            uint32_t* HWY_RESTRICT y =
-                static_cast<uint32_t*>(out) + (s * strip_cols + k) / 2 * panel_rows;
-            const auto high = hn::And(RoundToBf16(value(b)), hn::Set(du, 0xFFFF0000u));
-            hn::StoreU(hn::Or(hn::ShiftRight<16>(RoundToBf16(value(a))), high), du, y + lane);
-          }
+          float* HWY_RESTRICT y = out + (s * strip_cols + k) * panel_rows;
+          hn::StoreU(value(a), df, y + lane);
+          hn::StoreU(value(b), df, y + panel_rows + lane);
         };
         Unroll<4>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
           ColumnValues<Codec, 4 * half + q>(strip, 4 * lane, info, put);
@@ -321,6 +315,62 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
         shifts += panel_rows;
       }
     });
+  }
+}
+
+/// 2 * num_pairs rows of 16 floats as pairs of bf16. kExtension: by AVX512_BF16, where subnormals
+/// become zero; 2 operations, not 17.
+template <bool kExtension>
+HWY_NOINLINE void RoundPairs(const float* HWY_RESTRICT from, size_t num_pairs,
+                             uint32_t* HWY_RESTRICT out) {
+  const LaneTag df;
+  const hn::RebindToUnsigned<LaneTag> du;
+#if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64
+  if constexpr (kExtension) {
+    static_assert(hn::MaxLanes(LaneTag()) == panel_rows);
+    const hn::Repartition<uint16_t, LaneTag> du16;
+    const auto i = hn::Iota(du, 0);  // word i of the first half, then of the second
+    const auto in_turn = hn::Add(hn::Or(i, hn::ShiftLeft<16>(i)), hn::Set(du, 16u << 16));
+    const auto order = hn::IndicesFromVec(du16, hn::BitCast(du16, in_turn));
+    for (size_t pair = 0; pair < num_pairs; ++pair, from += 2 * panel_rows, out += panel_rows) {
+      auto both = hn::LoadU(df, from + panel_rows);
+      __asm__("vcvtne2ps2bf16 {%1, %0, %0|%0, %0, %1}"
+              : "+v"(both.raw)
+              : "v"(hn::LoadU(df, from).raw));
+      hn::StoreU(hn::BitCast(du, hn::TableLookupLanes(hn::BitCast(du16, both), order)), du, out);
+    }
+    return;
+  }
+#endif
+  for (size_t pair = 0; pair < num_pairs; ++pair, from += 2 * panel_rows, out += panel_rows) {
+    for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(df)) {
+      const auto low = RoundToBf16(hn::LoadU(df, from + lane));
+      const auto high = RoundToBf16(hn::LoadU(df, from + panel_rows + lane));
+      const auto mask = hn::Set(du, 0xFFFF0000u);
+      hn::StoreU(hn::Or(hn::ShiftRight<16>(low), hn::And(high, mask)), du, out + lane);
+    }
+  }
+}
+
+/// As DecodeFloats, [k / 2][16][2] as bf16: four strips at a time by way of floats, so that there
+/// need not be two kernels for each kind.
+template <class = void>
+HWY_NOINLINE void DecodeHalves(FloatDecoder floats, size_t strip_bytes, bool extension,
+                               const uint8_t* HWY_RESTRICT strip, size_t num_strips,
+                               const detail::codec_info& info, const float* HWY_RESTRICT scales,
+                               const float* HWY_RESTRICT shifts, size_t segment_cols, size_t skip,
+                               uint32_t* HWY_RESTRICT out) {
+  constexpr size_t kAtOnce = 4;
+  constexpr bool kMore = HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64;
+  HWY_ALIGN float values[kAtOnce * strip_cols * panel_rows];
+  const auto round = extension ? &RoundPairs<kMore> : &RoundPairs<false>;
+  for (size_t s = 0; s < num_strips; s += kAtOnce) {
+    const size_t n = HWY_MIN(kAtOnce, num_strips - s);
+    const size_t col = skip + s * strip_cols;
+    const size_t factor = col / segment_cols * panel_rows;
+    floats(strip + s * strip_bytes, n, info, scales + factor, shifts + factor, segment_cols,
+           col % segment_cols, values);
+    round(values, n * strip_cols / 2, out + s * strip_cols / 2 * panel_rows);
   }
 }
 
