@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// How read_packed() checks a table, field by field; packed_layout.h says what it looks like.
+#ifndef NIBBLE_IO_DETAIL_PACKED_READER_H_
+#define NIBBLE_IO_DETAIL_PACKED_READER_H_
+
+#include "nibble/io/detail/index.h"
+#include "nibble/io/detail/packed_layout.h"
+
+namespace nibble::inline NIBBLE_ABI::detail {
+
+struct packed_index {
+  fixed_array<packed_entry> entries;
+  fixed_array<std::uint32_t> by_name;
+};
+
+class packed_reader {
+ public:
+  packed_reader(std::span<const std::byte> file, error_note* note) noexcept
+      : file_(file), budget_(file.size()), note_(note) {}
+
+  [[nodiscard]] errc read(packed_index& index) noexcept;
+
+ private:
+  [[nodiscard]] errc read_header() noexcept;
+  [[nodiscard]] errc read_entry(const std::byte* field, packed_entry& entry) noexcept;
+  [[nodiscard]] errc read_names(const std::byte* field, packed_entry& entry) noexcept;
+  [[nodiscard]] errc read_shape(const std::byte* field, packed_entry& entry) noexcept;
+  [[nodiscard]] errc place(const std::byte* field, packed_entry& entry) noexcept;
+  [[nodiscard]] errc check_places(packed_index& index) noexcept;
+  [[nodiscard]] errc check_table() noexcept;
+  [[nodiscard]] static bool is_zero(const std::byte* begin, const std::byte* end) noexcept {
+    for (; begin != end; ++begin) {
+      if (*begin != std::byte{0}) return false;
+    }
+    return true;
+  }
+  [[nodiscard]] std::uint64_t u64(const std::byte* at) const noexcept {
+    return load_le<std::uint64_t>(at);
+  }
+
+  std::span<const std::byte> file_;
+  memory_budget budget_;
+  error_note* note_;
+  std::uint64_t count_ = 0;
+  std::uint64_t text_begin_ = 0;
+  std::uint64_t text_end_ = 0;  ///< where the table ends
+  std::uint64_t text_used_ = 0;
+};
+
+inline errc packed_reader::read_header() noexcept {
+  const std::size_t magic = packed_magic.size();
+  const std::string_view begin = as_text(file_.first(file_.size() < magic ? file_.size() : magic));
+  if (begin != packed_magic.substr(0, begin.size())) {
+    return fail(note_, errc::bad_magic, "the file does not begin with NIBBLE");
+  }
+  if (file_.size() < packed_header_bytes) {
+    return fail(note_, errc::truncated, "%llu bytes are too few for a header", ull{file_.size()});
+  }
+  const std::byte* header = file_.data();
+  const auto version = load_le<std::uint32_t>(header + 8);
+  if (version != packed_version) {
+    return fail(note_, errc::bad_version, "version %u", unsigned{version});
+  }
+  if (!is_zero(header + 12, header + 16) || !is_zero(header + 48, header + packed_header_bytes)) {
+    return fail(note_, errc::malformed, "reserved bytes of the header are not 0");
+  }
+  count_ = u64(header + 16);
+  const std::uint64_t text = u64(header + 24);
+  const std::uint64_t size = u64(header + 32);
+  if (size != file_.size()) {
+    return fail(note_, size > file_.size() ? errc::truncated : errc::malformed,
+                "the file should have %llu bytes and has %llu", ull{size}, ull{file_.size()});
+  }
+  if (!checked_multiply(count_, packed_entry_bytes, text_begin_) ||
+      !checked_add(text_begin_, packed_header_bytes, text_begin_) ||
+      !checked_add(text_begin_, text, text_end_)) {
+    return fail(note_, errc::overflow, "%llu matrices with %llu bytes of names", ull{count_},
+                ull{text});
+  }
+  if (text_end_ > size) {
+    return fail(note_, errc::truncated, "%llu matrices with %llu bytes of names need %llu bytes",
+                ull{count_}, ull{text}, ull{text_end_});
+  }
+  return errc::ok;
+}
+
+inline errc packed_reader::read_names(const std::byte* field, packed_entry& entry) noexcept {
+  // Names follow each other in the order of the matrices: no byte of the text is without an owner.
+  const std::uint64_t begin = u64(field);
+  const std::uint64_t name = load_le<std::uint32_t>(field + 8);
+  const std::uint64_t format = load_le<std::uint32_t>(field + 12);
+  if (name > max_packed_name || format > max_packed_name) {
+    return fail(note_, errc::limit_exceeded, "a name of %llu bytes",
+                ull{name > format ? name : format});
+  }
+  const std::uint64_t left = text_end_ - text_begin_ - text_used_;
+  if (begin != text_used_) {
+    return fail(note_, errc::malformed, "a name begins at %llu instead of %llu", ull{begin},
+                ull{text_used_});
+  }
+  if (name + format > left) {
+    return fail(note_, errc::out_of_bounds, "a name ends behind all names");
+  }
+  const auto at = static_cast<std::size_t>(text_begin_ + text_used_);
+  const std::string_view text = as_text(file_.subspan(at, static_cast<std::size_t>(name + format)));
+  entry.name = text.substr(0, static_cast<std::size_t>(name));
+  entry.format = text.substr(static_cast<std::size_t>(name));
+  text_used_ += name + format;
+  return errc::ok;
+}
+
+inline errc packed_reader::read_shape(const std::byte* field, packed_entry& entry) noexcept {
+  const printable_name name(entry.name);
+  const std::uint64_t rows = u64(field + 24);
+  const std::uint64_t cols = u64(field + 32);
+  const std::uint64_t block = u64(field + 40);
+  const auto byte = [field](std::size_t i) { return std::to_integer<std::uint8_t>(field[48 + i]); };
+  const std::uint8_t bits = byte(0);
+  if (!((bits >= 1 && bits <= 8) || bits == 16 || bits == 32)) {
+    return fail(note_, errc::malformed, "matrix '%s': codes of %u bits", name.text, unsigned{bits});
+  }
+  entry.structure.code_bits = bits;
+  for (std::size_t i = 0; i < num_parts; ++i) {
+    const std::uint8_t bytes = byte(1 + i);
+    if (bytes != 0 && bytes != 1 && bytes != 2 && bytes != 4) {
+      return fail(note_, errc::malformed, "matrix '%s': scales of %u bytes", name.text,
+                  unsigned{bytes});
+    }
+    entry.structure.part_bytes[i] = bytes;
+  }
+  if (!is_zero(field + 53, field + 56) || !is_zero(field + 104, field + packed_entry_bytes)) {
+    return fail(note_, errc::malformed, "matrix '%s': reserved bytes are not 0", name.text);
+  }
+  // Codes of at least a bit, padded to 16 rows and 16-fold at worst (blocks of 2), bound the sizes
+  // by 2^60 if rows * cols is below 2^48; no file has more.
+  std::uint64_t values = 0;
+  constexpr std::uint64_t limit = std::uint64_t{1} << 48;
+  if (!checked_multiply(rows, cols, values) || values > limit || rows > limit || cols > limit ||
+      block > limit) {
+    return fail(note_, errc::overflow, "matrix '%s': %llu x %llu in blocks of %llu", name.text,
+                ull{rows}, ull{cols}, ull{block});
+  }
+  const std::uint64_t per_block = block == 0 ? cols : block;
+  entry.structure.block = static_cast<std::size_t>(block);
+  entry.shape = make_packed_shape(static_cast<std::size_t>(rows), static_cast<std::size_t>(cols),
+                                  static_cast<std::size_t>(per_block));
+  for (std::size_t i = 0; i < 2; ++i) {
+    const std::uint64_t every = u64(field + 56 + 8 * i);
+    if (every == 0 || every > limit) {
+      return fail(note_, errc::malformed, "matrix '%s': a super-scale per %llu blocks", name.text,
+                  ull{every});
+    }
+    entry.super_every[i] = static_cast<std::size_t>(every);
+    entry.center[i] = load_le<float>(field + 72 + 4 * i);
+  }
+  return errc::ok;
+}
+
+inline errc packed_reader::place(const std::byte* field, packed_entry& entry) noexcept {
+  const printable_name name(entry.name);
+  const std::uint64_t begin = u64(field + 80);
+  const std::uint64_t bytes = u64(field + 88);
+  const std::uint64_t expected = entry.sizes().total;
+  if (bytes != expected) {
+    return fail(note_, errc::shape_mismatch, "matrix '%s' has %llu bytes, but its shape needs %llu",
+                name.text, ull{bytes}, ull{expected});
+  }
+  if (begin % packed_alignment != 0) {
+    return fail(note_, errc::malformed, "matrix '%s': offset %llu is no multiple of 64", name.text,
+                ull{begin});
+  }
+  const std::uint64_t size = file_.size();
+  if (begin > size || bytes > size - begin) {
+    return fail(note_, begin > size ? errc::out_of_bounds : errc::truncated,
+                "matrix '%s': %llu bytes at %llu, but the file has %llu", name.text, ull{bytes},
+                ull{begin}, ull{size});
+  }
+  if (begin < text_end_) {
+    return fail(note_, errc::overlap, "matrix '%s' begins inside the table", name.text);
+  }
+  entry.bytes = file_.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(bytes));
+  return errc::ok;
+}
+
+inline errc packed_reader::read_entry(const std::byte* field, packed_entry& entry) noexcept {
+  errc e = read_names(field, entry);
+  if (e == errc::ok) e = read_shape(field, entry);
+  if (e == errc::ok) e = place(field, entry);
+  entry.fingerprint = u64(field + 16);
+  entry.checksum = u64(field + 96);
+  return e;
+}
+
+// No two matrices share a byte; between them lie less than 64 bytes.
+inline errc packed_reader::check_places(packed_index& index) noexcept {
+  const auto& entries = index.entries;
+  sort_indices(index.by_name.items(), [&entries](std::uint32_t a, std::uint32_t b) {
+    const auto& x = entries[a].bytes;
+    const auto& y = entries[b].bytes;
+    return x.data() != y.data() ? x.data() < y.data() : x.size() < y.size();
+  });
+  const std::byte* covered = file_.data() + text_end_;
+  for (const std::uint32_t i : index.by_name.items()) {
+    const packed_entry& m = entries[i];
+    if (m.bytes.data() < covered) {
+      return fail(note_, errc::overlap, "matrix '%s' begins inside the one before it",
+                  printable_name(m.name).text);
+    }
+    if (m.bytes.data() - covered >= static_cast<std::ptrdiff_t>(packed_alignment)) {
+      return fail(note_, errc::malformed, "bytes before matrix '%s' belong to no matrix",
+                  printable_name(m.name).text);
+    }
+    covered = m.bytes.data() + m.bytes.size();
+  }
+  const auto rest = file_.data() + file_.size() - covered;
+  if (rest >= static_cast<std::ptrdiff_t>(packed_alignment)) {
+    return fail(note_, errc::malformed, "the last bytes belong to no matrix");
+  }
+  return errc::ok;
+}
+
+inline errc packed_reader::check_table() noexcept {
+  if (text_used_ != text_end_ - text_begin_) {
+    return fail(note_, errc::malformed, "some bytes of the names belong to no matrix");
+  }
+  std::byte header[packed_header_bytes];
+  std::memcpy(header, file_.data(), sizeof header);
+  store_le(header + packed_checksum_at, std::uint64_t{0});
+  checksum sum;
+  sum.add(header);
+  sum.add(file_.subspan(packed_header_bytes,
+                        static_cast<std::size_t>(text_end_) - packed_header_bytes));
+  if (sum.value() != u64(file_.data() + packed_checksum_at)) {
+    return fail(note_, errc::malformed, "the table's checksum is not right");
+  }
+  return errc::ok;
+}
+
+inline errc packed_reader::read(packed_index& index) noexcept {
+  errc e = read_header();
+  if (e != errc::ok) return e;
+  e = index.entries.reserve(budget_, count_);
+  if (e == errc::ok) e = number_items(index.by_name, count_, budget_);
+  if (e != errc::ok) return fail(note_, e, "%llu matrices", ull{count_});
+  for (std::uint64_t i = 0; i < count_; ++i) {
+    packed_entry entry;
+    const std::byte* field = file_.data() + packed_header_bytes + i * packed_entry_bytes;
+    if (e = read_entry(field, entry); e != errc::ok) return e;
+    index.entries.push(entry);
+  }
+  if (e = check_table(); e != errc::ok) return e;
+  if (e = check_places(index); e != errc::ok) return e;
+  return sort_by_name(index.entries, index.by_name, "matrix", note_);
+}
+
+}  // namespace nibble::inline NIBBLE_ABI::detail
+
+#endif  // NIBBLE_IO_DETAIL_PACKED_READER_H_

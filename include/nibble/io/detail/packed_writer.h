@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0 OR MIT
+// How save_packed() writes; packed_layout.h says what.
+#ifndef NIBBLE_IO_DETAIL_PACKED_WRITER_H_
+#define NIBBLE_IO_DETAIL_PACKED_WRITER_H_
+
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+
+#include "nibble/format/fingerprint.h"
+#include "nibble/io/detail/index.h"
+#include "nibble/io/detail/packed_layout.h"
+#include "nibble/pack.h"
+
+namespace nibble::inline NIBBLE_ABI {
+
+/// A matrix to be saved, and its name in the file.
+struct named_packed {
+  std::string_view name;
+  std::string_view format;
+  std::uint64_t fingerprint = 0;
+  detail::packed_structure structure;
+  packed_data data;
+
+  named_packed() = default;
+  template <nibble::format F>
+  named_packed(std::string_view matrix, packed_view<F> w) noexcept
+      : name(matrix),
+        format(F::name),
+        fingerprint(fingerprint_of<F>()),
+        structure(detail::structure_of<F>()),
+        data(w.data) {}
+  template <nibble::format F>
+  named_packed(std::string_view matrix, const packed_matrix<F>& w) noexcept
+      : named_packed(matrix, w.view()) {}
+};
+
+namespace detail {
+
+class packed_writer {
+ public:
+  packed_writer(std::span<const named_packed> matrices, error_note* note) noexcept
+      : matrices_(matrices), note_(note) {}
+
+  [[nodiscard]] errc write(const char* path) noexcept;
+
+ private:
+  [[nodiscard]] errc check_names() noexcept;
+  [[nodiscard]] errc make_table() noexcept;
+  void make_entry(const named_packed& m, std::byte* field, std::uint64_t text,
+                  std::uint64_t offset) const noexcept;
+  [[nodiscard]] bool write_all(std::FILE* file) const noexcept;
+
+  [[nodiscard]] static packed_sizes sizes_of(const named_packed& m) noexcept {
+    return packed_sizes_of(m.structure, m.data.shape, m.data.super_every);
+  }
+
+  /// Calls fn(bytes) for the pieces of a matrix in order: multiples of 64 bytes. Padding is zeros,
+  /// whatever it is in memory.
+  template <class Fn>
+  static bool for_each_piece(const named_packed& m, Fn&& fn) noexcept {
+    const packed_sizes z = sizes_of(m);
+    for (std::size_t i = 0; i <= num_parts; ++i) {
+      const auto* p =
+          reinterpret_cast<const std::byte*>(i == 0 ? m.data.codes : m.data.parts[i - 1]);
+      const std::size_t whole = z.bytes[i] / packed_alignment * packed_alignment;
+      if (whole != 0 && !fn(std::span(p, whole))) return false;
+      if (whole == z.bytes[i]) continue;
+      std::byte last[packed_alignment] = {};
+      std::memcpy(last, p + whole, z.bytes[i] - whole);
+      if (!fn(std::span<const std::byte>(last))) return false;
+    }
+    return true;
+  }
+
+  std::span<const named_packed> matrices_;
+  error_note* note_;
+  fixed_array<std::byte> table_;  ///< up to the data, padded to a multiple of 64
+};
+
+inline errc packed_writer::check_names() noexcept {
+  memory_budget budget(std::uint64_t{1} << 62);
+  fixed_array<std::uint32_t> order;
+  const errc e = number_items(order, matrices_.size(), budget);
+  if (e != errc::ok) return fail(note_, e, "%llu matrices", ull{matrices_.size()});
+  sort_indices(order.items(), [this](std::uint32_t a, std::uint32_t b) {
+    return matrices_[a].name < matrices_[b].name;
+  });
+  for (std::size_t i = 0; i < order.size(); ++i) {
+    const named_packed& m = matrices_[order[i]];
+    if (m.name.size() > max_packed_name || m.format.size() > max_packed_name) {
+      return fail(note_, errc::limit_exceeded, "matrix '%s': a name of more than 65536 bytes",
+                  printable_name(m.name).text);
+    }
+    if (i != 0 && m.name == matrices_[order[i - 1]].name) {
+      return fail(note_, errc::duplicate_name, "matrix '%s'", printable_name(m.name).text);
+    }
+  }
+  return errc::ok;
+}
+
+inline void packed_writer::make_entry(const named_packed& m, std::byte* field, std::uint64_t text,
+                                      std::uint64_t offset) const noexcept {
+  store_le(field, text);
+  store_le(field + 8, static_cast<std::uint32_t>(m.name.size()));
+  store_le(field + 12, static_cast<std::uint32_t>(m.format.size()));
+  store_le(field + 16, m.fingerprint);
+  store_le(field + 24, std::uint64_t{m.data.shape.rows});
+  store_le(field + 32, std::uint64_t{m.data.shape.cols});
+  store_le(field + 40, std::uint64_t{m.structure.block});
+  store_le(field + 48, m.structure.code_bits);
+  for (std::size_t i = 0; i < num_parts; ++i) store_le(field + 49 + i, m.structure.part_bytes[i]);
+  for (std::size_t i = 0; i < 2; ++i) {
+    store_le(field + 56 + 8 * i, std::uint64_t{m.data.super_every[i]});
+    store_le(field + 72 + 4 * i, m.data.center[i]);
+  }
+  checksum sum;
+  for_each_piece(m, [&](std::span<const std::byte> piece) { return sum.add(piece), true; });
+  store_le(field + 80, offset);
+  store_le(field + 88, std::uint64_t{sizes_of(m).total});
+  store_le(field + 96, sum.value());
+}
+
+inline errc packed_writer::make_table() noexcept {
+  std::uint64_t text_bytes = 0;
+  for (const named_packed& m : matrices_) text_bytes += m.name.size() + m.format.size();
+  const std::uint64_t text_begin = packed_header_bytes + packed_entry_bytes * matrices_.size();
+  const std::uint64_t text_end = text_begin + text_bytes;
+  const std::uint64_t data_begin =
+      (text_end + packed_alignment - 1) / packed_alignment * packed_alignment;
+  memory_budget budget(std::uint64_t{1} << 62);
+  if (const errc e = table_.reserve(budget, data_begin); e != errc::ok) {
+    return fail(note_, e, "%llu matrices", ull{matrices_.size()});
+  }
+  for (std::uint64_t i = 0; i < data_begin; ++i) table_.push(std::byte{0});
+
+  std::uint64_t text = 0;
+  std::uint64_t offset = data_begin;
+  std::byte* field = &table_[packed_header_bytes];
+  for (const named_packed& m : matrices_) {
+    make_entry(m, field, text, offset);
+    const auto copy = [&](std::string_view name) {
+      if (!name.empty()) {
+        std::memcpy(&table_[static_cast<std::size_t>(text_begin + text)], name.data(), name.size());
+      }
+      text += name.size();
+    };
+    copy(m.name);
+    copy(m.format);
+    offset += sizes_of(m).total;
+    field += packed_entry_bytes;
+  }
+  std::byte* header = &table_[0];
+  std::memcpy(header, packed_magic.data(), packed_magic.size());
+  store_le(header + 8, packed_version);
+  store_le(header + 16, std::uint64_t{matrices_.size()});
+  store_le(header + 24, text_bytes);
+  store_le(header + 32, offset);
+  store_le(header + packed_checksum_at,
+           hash_bytes(table_.items().first(static_cast<std::size_t>(text_end))));
+  return errc::ok;
+}
+
+inline bool packed_writer::write_all(std::FILE* file) const noexcept {
+  const auto put = [file](std::span<const std::byte> bytes) {
+    return std::fwrite(bytes.data(), 1, bytes.size(), file) == bytes.size();
+  };
+  if (!put(table_.items())) return false;
+  for (const named_packed& m : matrices_) {
+    if (!for_each_piece(m, put)) return false;
+  }
+  return true;
+}
+
+inline errc packed_writer::write(const char* path) noexcept {
+  NIBBLE_ASSERT(path != nullptr, "a path is needed");
+  const printable_name shown(path);
+  if (const errc e = check_names(); e != errc::ok) return e;
+  if (const errc e = make_table(); e != errc::ok) return e;
+  const std::size_t length = std::strlen(path);
+  const std::unique_ptr<char[]> part(new (std::nothrow) char[length + 6]);
+  if (part == nullptr) return fail(note_, errc::out_of_memory, "'%s'", shown.text);
+  std::memcpy(part.get(), path, length);
+  std::memcpy(part.get() + length, ".part", 6);
+
+  std::FILE* const file = std::fopen(part.get(), "wb");
+  if (file == nullptr) return fail(note_, errc::io, "cannot create '%s.part'", shown.text);
+  const bool written = write_all(file);
+  const bool closed = std::fclose(file) == 0;
+#ifdef _WIN32
+  if (written && closed) std::remove(path);  // rename replaces nothing there
+#endif
+  if (!written || !closed || std::rename(part.get(), path) != 0) {
+    std::remove(part.get());
+    return fail(note_, errc::io, "cannot write '%s'", shown.text);
+  }
+  return errc::ok;
+}
+
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
+
+#endif  // NIBBLE_IO_DETAIL_PACKED_WRITER_H_
