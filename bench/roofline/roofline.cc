@@ -184,7 +184,7 @@ std::string reason_of(const bench::row& r, double one_thread_s, const bench::mac
   } else if (r.bound == limit::read) {
     say(r.m == 1 ? "unpacking codes, not memory" : "unpacking and multiplying, not memory");
   } else if (r.m < 64) {
-    say("unpacking: each weight serves only m rows");
+    say("unpacking, for few rows");
   }
   if (r.bound == limit::read && r.gops > 0.6 * on[limit::int8_vnni] && on[limit::int8_vnni] > 0) {
     say("near the arithmetic limit as well");

@@ -74,8 +74,8 @@ std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int 
     }
     const double spent =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-    if (round >= 25 || spent > 4 * seconds) break;
-    if (round >= 3 && spent > seconds && all_have(3)) break;
+    if (round < 3) continue;
+    if (round >= 25 || spent > 4 * seconds || (spent > seconds && all_have(3))) break;
   }
 
   std::vector<timing> all(candidates.size());
