@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // AMX kernels on a CPU without: their own code, with tile registers emulated. Levels get the bits
 // of the vector kernels, bf16 stays within rounding of the same products in double.
+#ifdef __x86_64__
 #include "support/emulated_tiles.h"
 
 #define NIBBLE_EMULATE_AMX ::nibble_test::emulated_tiles
@@ -306,3 +307,4 @@ TEST_CASE("tiles are chosen for many rows, and only where allowed") {
   CHECK(dots(1, with_tiles(compute_path::bf16)) > 0);
   if (force_target("SSE4")) CHECK(dots(16, with_tiles(compute_path::bf16)) == 0);
 }
+#endif  // __x86_64__
