@@ -88,6 +88,11 @@ if(NIBBLE_COMPILED_LIBRARY)
     SOVERSION ${PROJECT_VERSION_MAJOR}.${PROJECT_VERSION_MINOR}
     POSITION_INDEPENDENT_CODE ON
     WINDOWS_EXPORT_ALL_SYMBOLS ON)
+  if(BUILD_SHARED_LIBS AND CMAKE_SYSTEM_NAME STREQUAL "Linux")
+    set(exports "${PROJECT_SOURCE_DIR}/src/exports.map")
+    target_link_options(nibble_compiled PRIVATE "LINKER:--version-script=${exports}")
+    set_target_properties(nibble_compiled PROPERTIES LINK_DEPENDS "${exports}")
+  endif()
   target_include_directories(nibble_compiled PUBLIC
     $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include> $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
   target_compile_features(nibble_compiled PUBLIC cxx_std_20)

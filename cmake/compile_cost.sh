@@ -75,4 +75,12 @@ for header in "$root"/include/nibble/*.h "$root"/include/nibble/io/*.h; do
   printf '#include "%s"\n' "$name" >"$work/unit.cc"
   row "\`$name\`" "$work/unit.cc" "$@"
 done
+cat >"$work/unit.cc" <<'CODE'
+#include "nibble/gemm.h"
+nibble::errc multiply(nibble::packed_view<nibble::int4_g32_f16> w, nibble::activations x,
+                      nibble::results y, nibble::context& with) {
+  return nibble::gemm<nibble::int4_g32_f16>(w, x, y, with);
+}
+CODE
+row '`gemm()` of one format' "$work/unit.cc" "$@"
 row 'a client, tests/config/client_main.cc' "$root/tests/config/client_main.cc" "$@"

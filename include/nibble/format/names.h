@@ -12,21 +12,23 @@
 namespace nibble::inline NIBBLE_ABI {
 namespace detail {
 
-/// Characters to insert, delete or replace to get from a to b (Levenshtein); of long names, the
-/// first 64.
+/// Twice the characters to insert, delete or replace to get from a to b (Levenshtein); another case
+/// counts half. Of long names, the first 64.
 inline std::size_t edit_distance(std::string_view a, std::string_view b) noexcept {
   a = a.substr(0, 64);
   b = b.substr(0, 64);
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
   std::array<std::size_t, 65> row{};
-  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+  for (std::size_t j = 0; j <= b.size(); ++j) row[j] = 2 * j;
   for (std::size_t i = 1; i <= a.size(); ++i) {
     std::size_t diagonal = row[0];
-    row[0] = i;
+    row[0] = 2 * i;
     for (std::size_t j = 1; j <= b.size(); ++j) {
-      std::size_t least = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+      const bool same = lower(a[i - 1]) == lower(b[j - 1]);
+      std::size_t least = diagonal + (a[i - 1] == b[j - 1] ? 0 : same ? 1 : 2);
       diagonal = row[j];
-      least = row[j] + 1 < least ? row[j] + 1 : least;
-      row[j] = row[j - 1] + 1 < least ? row[j - 1] + 1 : least;
+      least = row[j] + 2 < least ? row[j] + 2 : least;
+      row[j] = row[j - 1] + 2 < least ? row[j - 1] + 2 : least;
     }
   }
   return row[b.size()];
