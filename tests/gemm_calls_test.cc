@@ -151,7 +151,7 @@ TEST_CASE("nothing is allocated once a context is warm") {
       }
       for (const compute_path path : all_paths) {
         if (!can(g, path)) continue;
-        for (const std::size_t m : {40, 1, 7, 40}) {
+        for (const std::size_t m : {40u, 1u, 7u, 40u}) {
           const std::size_t before = allocations;
           const errc error = call(m, path);
           const std::size_t after = allocations;
@@ -331,7 +331,7 @@ TEST_CASE("several products of one x, of different heights") {
   for (const char* name : sorts) {
     const erased_gemm& g = gemm_named(name);
     std::vector<weights> w;
-    for (const std::size_t n : {96, 17, 1, 64, 0}) w.emplace_back(g, n, k, n + 1);
+    for (const std::size_t n : {96u, 17u, 1u, 64u, 0u}) w.emplace_back(g, n, k, n + 1);
     const auto bias = make_values(fill::normal, 96, 4);
     context with(pool.threads());
     for_each_target([&](const char* target) {

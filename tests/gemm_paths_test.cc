@@ -14,7 +14,7 @@ constexpr std::size_t some_n[] = {1, 15, 16, 17, 33, 64, 65, 130};
 std::vector<std::size_t> some_k() {
   std::vector<std::size_t> all;
   for (std::size_t k = 1; k <= 33; ++k) all.push_back(k);
-  for (const std::size_t k : {48, 64, 65, 100, 127, 255, 256, 257, 300}) all.push_back(k);
+  for (const std::size_t k : {48u, 64u, 65u, 100u, 127u, 255u, 256u, 257u, 300u}) all.push_back(k);
   return all;
 }
 

@@ -91,7 +91,8 @@ TEST_CASE("the layout of every width is a bijection") {
 }
 
 TEST_CASE("every column has one place in packed order, for every length of block") {
-  for (const std::size_t block : {1, 2, 8, 15, 16, 17, 24, 32, 40, 48, 64, 80, 100, 256}) {
+  for (const std::size_t block :
+       {1u, 2u, 8u, 15u, 16u, 17u, 24u, 32u, 40u, 48u, 64u, 80u, 100u, 256u}) {
     for (std::size_t k = 1; k <= 130; ++k) {
       INFO("block " << block << ", k " << k);
       const nibble::packed_shape s = nibble::make_packed_shape(3, k, block);
