@@ -33,6 +33,10 @@ struct FloatGemvArgs {
   float* c;
 };
 
+/// Vectors of rows at a time. Few on SSE4, where four would be a third of libnibble's code for
+/// packed products.
+inline constexpr size_t kGemvVectors = HWY_TARGET == HWY_SSE4 ? kLeastVectors : 4;
+
 /// sums += levels * x over `strips` strips, quads 4 kFirst .. + 4 kHalves of each.
 template <class Codec, QuadDot kDot, size_t kFirst, size_t kHalves, class... V>
 HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t strips,
@@ -158,8 +162,8 @@ template <class Codec, QuadDot kDot, bool kFloatShift>
 HWY_NOINLINE void IntGemv(const IntTileArgs& a, const uint8_t* levels, size_t columns) {
   const size_t N = hn::Lanes(LaneTag());
   size_t column = 0;
-  for (; column + 4 * N <= columns; column += 4 * N) {
-    IntGemvTile<Codec, kDot, kFloatShift, 4>(a, levels, column);
+  for (; column + kGemvVectors * N <= columns; column += kGemvVectors * N) {
+    IntGemvTile<Codec, kDot, kFloatShift, kGemvVectors>(a, levels, column);
   }
   for (; column < columns; column += kLeastVectors * N) {
     IntGemvTile<Codec, kDot, kFloatShift, kLeastVectors>(a, levels, column);
@@ -260,8 +264,8 @@ template <class Codec, detail::shift_use kShift>
 HWY_NOINLINE void FloatGemv(const FloatGemvArgs& a, size_t columns) {
   const size_t N = hn::Lanes(LaneTag());
   size_t column = 0;
-  for (; column + 4 * N <= columns; column += 4 * N) {
-    FloatGemvTile<Codec, kShift, 4>(a, column);
+  for (; column + kGemvVectors * N <= columns; column += kGemvVectors * N) {
+    FloatGemvTile<Codec, kShift, kGemvVectors>(a, column);
   }
   for (; column < columns; column += kLeastVectors * N) {
     FloatGemvTile<Codec, kShift, kLeastVectors>(a, column);
