@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Packed products of formats of a user's own: lengths of blocks that no shipped format has, tiles,
-// nested scales, records. Header-only: kernels are made here.
+// nested scales, records. Kernels are made here, for one target.
 #include "nibble/gemm.h"
 
 #include "format/user_formats.h"
