@@ -100,7 +100,9 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
   // 128 segments x 4 panels are 32 KiB (22.7 GB/s with chunks of 128 columns, 29.5 so). On other
   // paths short chunks make four panels four streams.
   const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
-  const bool in_registers = z.most_rows == 1 && (integer ? !zeros : path == compute_path::exact);
+  const bool in_registers =
+      z.most_rows == 1 &&
+      (integer ? !zeros : path == compute_path::exact && ops.float_gemv != nullptr);
   const size_t want = in_registers       ? 128 * shape.segment_cols
                       : raw              ? 2048
                       : z.most_rows == 1 ? 128
@@ -214,6 +216,8 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   for (const detail::gemm_item& item : args.items) most_rows = HWY_MAX(most_rows, item.num_rows);
   const extension more = detail::available_extensions(args.options.extensions);
   const bool amx = kHasAmx && has(more, extension::amx);
+  const bool bf16_dot =
+      kHasBf16Extension && has(more, extension::avx512_bf16) && detail::bf16_dot_is_fast();
   plan->reason = "asked for";
   const bool codes_given = args.x.type == number_type::int8 || args.x.type == number_type::uint8;
   if (plan->path == compute_path::automatic) {
@@ -223,9 +227,10 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
     } else if (codes_given && info.has_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the activations are 8-bit codes";
-    } else if (amx && most_rows >= kLeastAmxRows && ops.strip_bytes <= detail::strip_bytes(8)) {
+    } else if ((amx || bf16_dot) && most_rows >= kLeastAmxRows &&
+               ops.strip_bytes <= detail::strip_bytes(8)) {
       plan->path = compute_path::bf16;
-      plan->reason = "the codes are not whole numbers, and AMX multiplies bf16";
+      plan->reason = "the codes are not whole numbers, and this CPU multiplies bf16 faster";
     } else {
       plan->path = compute_path::exact;
       plan->reason = "the codes are not whole numbers";

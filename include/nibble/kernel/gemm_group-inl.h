@@ -160,7 +160,7 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
   const uint8_t* const codes =
       job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
   const size_t factor_stride = run.sizes.factor_segments * panel_rows;
-  if (is_f32 && job.rows == 1) {
+  if (is_f32 && job.rows == 1 && run.ops.float_gemv != nullptr) {
     FloatGemvArgs g{};
     g.w = codes;
     g.w_stride = panel_bytes;

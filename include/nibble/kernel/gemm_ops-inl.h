@@ -33,7 +33,7 @@ struct PackedOps {
   void (*int_tiles)(const IntTileArgs&, size_t, size_t);
   void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
   void (*int_gemv)(const IntTileArgs&, const uint8_t*, size_t);
-  void (*float_gemv)(const FloatGemvArgs&, size_t);
+  void (*float_gemv)(const FloatGemvArgs&, size_t);  ///< null: through scratch
   size_t strip_bytes;
   detail::shift_use shift;
   bool minimum;  ///< shifts are read with the other sign
@@ -58,7 +58,7 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
   o.floats = &DecodeFloats<Codec, kUse>;
-  o.float_gemv = &FloatGemv<Codec, kUse>;
+  if constexpr (kHasFloatGemv) o.float_gemv = &FloatGemv<Codec, kUse>;
   o.scales = &ReadFactor<Scale>;
   o.shifts = &ReadFactor<ShiftFactor>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);

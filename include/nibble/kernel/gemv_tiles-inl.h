@@ -37,6 +37,11 @@ struct FloatGemvArgs {
 /// packed products.
 inline constexpr size_t kGemvVectors = HWY_TARGET == HWY_SSE4 ? kLeastVectors : 4;
 
+/// Where one f32 row is multiplied straight from codes. SSE4 and AVX-512 without VNNI go through
+/// scratch, which saves libnibble most of a megabyte.
+inline constexpr bool kHasFloatGemv =
+    !HWY_ARCH_X86 || HWY_TARGET == HWY_AVX2 || HWY_TARGET <= HWY_AVX3_DL;
+
 /// sums += levels * x over `strips` strips, quads 4 kFirst .. + 4 kHalves of each.
 template <class Codec, QuadDot kDot, size_t kFirst, size_t kHalves, class... V>
 HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t strips,
