@@ -7,29 +7,16 @@
 //
 // Stops at a crash, an over-read, more memory than promised, or an accepted file that breaks what
 // tensor_file promises.
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 
 #include "nibble/io/open_tensors.h"
 #include "nibble/io/read_rows.h"
-
-extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void*,
-                                                                             std::size_t),
-                                                         void (*free_hook)(const volatile void*));
+#include "watch.h"
 
 namespace {
 
-std::size_t allocated = 0;  // since the reader began; what it frees does not count down
-
-void count_malloc(const volatile void*, std::size_t size) { allocated += size; }
-void ignore_free(const volatile void*) {}
-
-void require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "broken: %s\n", what);
-  std::abort();
-}
+using fuzz::allocated;
+using fuzz::require;
 
 using reader = nibble::result<nibble::tensor_file>(std::span<const std::byte>,
                                                    nibble::error_note*) noexcept;
@@ -78,8 +65,7 @@ void run(reader* read, std::span<const std::byte> bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const int hooks = __sanitizer_install_malloc_and_free_hooks(count_malloc, ignore_free);
-  require(hooks != 0, "malloc is watched");
+  fuzz::watch_malloc();
   const auto bytes = std::as_bytes(std::span(data, size));
   run(nibble::read_tensors, bytes);
   // Without the hurdle of the first bytes, which say which reader reads.

@@ -9,29 +9,16 @@
 // Stops at a crash, an over-read, more memory than promised, or an accepted file that breaks what
 // packed_file promises. Every input is read twice: as it is, and with the checksum of its table
 // made right, which else keeps all but a few from being accepted.
-#include <cstdio>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 #include "nibble/io/packed_file.h"
-
-extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void*,
-                                                                             std::size_t),
-                                                         void (*free_hook)(const volatile void*));
+#include "watch.h"
 
 namespace {
 
-std::size_t allocated = 0;  // since the reader began; what it frees does not count down
-
-void count_malloc(const volatile void*, std::size_t size) { allocated += size; }
-void ignore_free(const volatile void*) {}
-
-void require(bool holds, const char* what) {
-  if (holds) return;
-  std::fprintf(stderr, "broken: %s\n", what);
-  std::abort();
-}
+using fuzz::allocated;
+using fuzz::require;
 
 template <class F>
 void check_format(const nibble::packed_file& file, const nibble::packed_entry& e) {
@@ -77,8 +64,7 @@ void run(std::span<const std::byte> bytes) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  static const int hooks = __sanitizer_install_malloc_and_free_hooks(count_malloc, ignore_free);
-  require(hooks != 0, "malloc is watched");
+  fuzz::watch_malloc();
   run(std::as_bytes(std::span(data, size)));
   if (size < nibble::detail::packed_header_bytes) return 0;
   std::vector<std::byte> copy(size);
