@@ -29,8 +29,7 @@ inline void check_item(const gemm_item& item, const activations& x) noexcept {
   NIBBLE_ASSERT(item.y_rows != nullptr || item.y.rows >= item.num_rows, "gemm: y has too few rows");
   NIBBLE_ASSERT(item.pair == nullptr || item.pair->shape == item.w->shape,
                 "gemm_gated: the two matrices differ in shape");
-  NIBBLE_ASSERT((x.type != number_type::int8 && x.type != number_type::uint8) ||
-                    x.scales != nullptr || x.rows == 0,
+  NIBBLE_ASSERT(!is_code(x.type) || x.scales != nullptr || x.rows == 0,
                 "gemm: int8 and uint8 activations need scales");
   NIBBLE_ASSERT(x.scale_cols == 0 || x.cols == 0 ||
                     (x.scale_cols % item.w->shape.block == 0 && x.order == nullptr),
@@ -48,6 +47,20 @@ template <format F>
   return path != compute_path::integer ||
          detail::codec_of<detail::element_of_format<F>>::has_levels;
 }
+
+namespace detail {
+
+/// Checks a call and makes it.
+template <format F>
+inline errc multiply_items(std::span<const gemm_item> items, const activations& x, context& with,
+                           const gemm_options& options) noexcept {
+  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
+  for (const gemm_item& item : items) check_item(item, x);
+  const gemm_args args{items, x, options, &codec_of_format<F>, &with};
+  return gemm_entry<kind_of<F>>(args);
+}
+
+}  // namespace detail
 
 /// Multiplies activations by packed weights: y[m, n] = epilogue(sum_k x[m, k] w[n, k]).
 ///
@@ -67,15 +80,12 @@ template <format F>
 [[nodiscard]] inline errc gemm(packed_view<F> w, const activations& x, const results& y,
                                context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
-  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
   detail::gemm_item item;
   item.w = &w.data;
   item.y = y;
   item.post = &post;
   item.num_rows = x.rows;
-  detail::check_item(item, x);
-  const detail::gemm_args args{{&item, 1}, x, options, &detail::codec_of_format<F>, &with};
-  return detail::gemm_entry<detail::kind_of<F>>(args);
+  return detail::multiply_items<F>({&item, 1}, x, with, options);
 }
 
 template <format F>
@@ -101,7 +111,6 @@ template <format F>
                                      const results& y, context& with, const epilogue& gate_post,
                                      const second_channels& up_channels = {},
                                      const gemm_options& options = {}) noexcept {
-  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
   detail::gemm_item item;
   item.w = &gate.data;
   item.pair = &up.data;
@@ -109,9 +118,7 @@ template <format F>
   item.post = &gate_post;
   item.pair_channels = up_channels;
   item.num_rows = x.rows;
-  detail::check_item(item, x);
-  const detail::gemm_args args{{&item, 1}, x, options, &detail::codec_of_format<F>, &with};
-  return detail::gemm_entry<detail::kind_of<F>>(args);
+  return detail::multiply_items<F>({&item, 1}, x, with, options);
 }
 
 /// One product of several that share x.
@@ -136,7 +143,6 @@ inline constexpr std::size_t max_products = 256;
 template <format F>
 [[nodiscard]] inline errc gemm_many(std::span<const product<F>> products, const activations& x,
                                     context& with, const gemm_options& options = {}) noexcept {
-  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
   NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
   std::array<detail::gemm_item, max_products> items;
   std::size_t n = 0;
@@ -148,11 +154,8 @@ template <format F>
     item.x_rows = p.x_rows;
     item.y_rows = p.y_rows != nullptr ? p.y_rows : p.x_rows;
     item.num_rows = p.x_rows != nullptr ? p.num_rows : x.rows;
-    detail::check_item(item, x);
   }
-  if (n == 0) return errc::ok;
-  const detail::gemm_args args{{items.data(), n}, x, options, &detail::codec_of_format<F>, &with};
-  return detail::gemm_entry<detail::kind_of<F>>(args);
+  return n == 0 ? errc::ok : detail::multiply_items<F>({items.data(), n}, x, with, options);
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

@@ -157,7 +157,6 @@ struct gemm_args {
 
 /// What a call comes to: for explain() and for the driver, which needs less.
 struct gemm_plan {
-  bool possible = true;  ///< false: the path was forced, and the format has none of that kind
   compute_path path = compute_path::exact;
   const char* reason = "";
   bool per_block_scales = false;

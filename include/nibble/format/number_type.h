@@ -19,6 +19,11 @@ enum class number_type : std::uint8_t { f32, bf16, f16, int8, uint8 };
   }
 }
 
+/// Codes, which mean numbers only with a scale.
+[[nodiscard]] constexpr bool is_code(number_type t) noexcept {
+  return t == number_type::int8 || t == number_type::uint8;
+}
+
 [[nodiscard]] constexpr const char* name_of(number_type t) noexcept {
   switch (t) {
     case number_type::f32: return "f32";

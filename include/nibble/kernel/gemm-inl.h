@@ -92,17 +92,16 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
   const packed_shape& shape = args.items[0].w->shape;
   for (const detail::gemm_item& item : args.items) {
     z.most_rows = HWY_MAX(z.most_rows, item.num_rows);
-    z.groups += RoundUp(item.w->shape.num_panels, kGroupPanels) / kGroupPanels;
+    z.groups += NumGroups(item.w->shape);
   }
   const bool integer = path == compute_path::integer;
   const bool raw = integer && ops.raw_levels;
   // One row on the integer path needs no scratch for codes, so chunks are as long as scales allow:
   // 128 segments x 4 panels are 32 KiB (22.7 GB/s with chunks of 128 columns, 29.5 so). On other
   // paths short chunks make four panels four streams.
-  const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
   const bool in_registers =
       z.most_rows == 1 &&
-      (integer ? !zeros : path == compute_path::exact && ops.float_gemv != nullptr);
+      (integer ? !HasZeros(args.x) : path == compute_path::exact && ops.float_gemv != nullptr);
   const size_t want = in_registers       ? 128 * shape.segment_cols
                       : raw              ? 2048
                       : z.most_rows == 1 ? 128
@@ -132,12 +131,10 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
 
   GemmScratch& z = run.sizes;
   const bool integer = plan.path == compute_path::integer;
-  const bool zeros = args.x.type == number_type::uint8 || args.x.zero_points != nullptr;
   run.row_blocks = (z.most_rows + z.task_rows - 1) / z.task_rows;
 
   // Places: prepared rows, a row of floats per worker, then scratch per worker.
   const size_t x_rows = args.x.rows;
-  const size_t row_floats = shape.packed_cols + shape.cols + 16;
   const bool in_place = plan.path == compute_path::exact && args.x.type == number_type::f32 &&
                         args.x.order == nullptr && shape.packed_cols == shape.cols;
   const auto place = [&](uint8_t* at) {
@@ -150,7 +147,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
       x.codes = TakeScratch<int8_t>(at, x_rows * x.code_stride);
       x.scales = TakeScratch<float>(at, x_rows * x.segment_stride);
       x.sums = TakeScratch<int32_t>(at, x_rows * x.segment_stride);
-      x.zeros = zeros ? TakeScratch<int32_t>(at, x_rows) : nullptr;
+      x.zeros = HasZeros(args.x) ? TakeScratch<int32_t>(at, x_rows) : nullptr;
     } else if (plan.path == compute_path::bf16) {
       x.half_stride = RoundUp(shape.packed_cols, 64) + 32;
       x.halves = TakeScratch<uint16_t>(at, x_rows * x.half_stride);
@@ -164,7 +161,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
     run.workers = at;
     uint8_t* worker_end = at;
     PlaceWorker(run, worker_end);
-    TakeScratch<float>(worker_end, row_floats);
+    TakeScratch<float>(worker_end, RowFloats(shape));
     z.worker_bytes = static_cast<size_t>(worker_end - at);
     return static_cast<size_t>(at - start) + z.worker_bytes * with.num_threads();
   };
@@ -179,7 +176,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
         x_rows,
         [](void* p, size_t r, size_t worker) {
           const GemmRun& go = *static_cast<const GemmRun*>(p);
-          const size_t floats = RoundUp((go.shape.packed_cols + go.shape.cols + 16) * 4, 64);
+          const size_t floats = RoundUp(RowFloats(go.shape) * sizeof(float), 64);
           PrepareRow(
               go, r,
               reinterpret_cast<float*>(go.workers + (worker + 1) * go.sizes.worker_bytes - floats));
@@ -193,7 +190,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
         const size_t row_block = task % go.row_blocks;
         size_t group = task / go.row_blocks;
         for (const detail::gemm_item& item : go.args.items) {
-          const size_t here = RoundUp(item.w->shape.num_panels, kGroupPanels) / kGroupPanels;
+          const size_t here = NumGroups(item.w->shape);
           if (group < here) {
             RunTask(go, item, group, row_block, worker);
             return;
@@ -219,12 +216,11 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   const bool bf16_dot =
       kHasBf16Extension && has(more, extension::avx512_bf16) && detail::bf16_dot_is_fast();
   plan->reason = "asked for";
-  const bool codes_given = args.x.type == number_type::int8 || args.x.type == number_type::uint8;
   if (plan->path == compute_path::automatic) {
     if (info.exact_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the codes are whole numbers";
-    } else if (codes_given && info.has_levels) {
+    } else if (is_code(args.x.type) && info.has_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the activations are 8-bit codes";
     } else if ((amx || bf16_dot) && most_rows >= kLeastAmxRows &&
@@ -236,7 +232,6 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
       plan->reason = "the codes are not whole numbers";
     }
   }
-  plan->possible = plan->path != compute_path::integer || ops.levels != nullptr;
   plan->per_block_scales =
       args.options.scale == activation_scale::per_block ||
       (args.options.scale == activation_scale::automatic && shape.block < shape.cols);
@@ -247,7 +242,7 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
                       (plan->path == compute_path::integer && most_rows >= kLeastAmxRows));
   plan->bf16_rounding =
       kHasBf16Extension && plan->path == compute_path::bf16 && has(more, extension::avx512_bf16);
-  plan->bf16_dot = plan->bf16_rounding && !plan->amx && detail::bf16_dot_is_fast();
+  plan->bf16_dot = bf16_dot && plan->path == compute_path::bf16 && !plan->amx;
 }
 
 /// PlanKernel(), and what explain() says besides.

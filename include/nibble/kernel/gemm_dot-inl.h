@@ -155,6 +155,18 @@ HWY_INLINE const char* KernelName(const detail::gemm_plan& plan, bool narrow) {
 #endif
 }
 
+/// What a segment's sum starts with: -(bias + zero point) * x_sum, so that levels need no sign.
+/// @param minus_bias  of the codec, in every lane
+HWY_INLINE hn::Vec<SumTag> StartSegment(hn::Vec<SumTag> minus_bias,
+                                        const float* HWY_RESTRICT shifts, detail::shift_use use,
+                                        int32_t x_sum) {
+  const SumTag di;
+  if (use == detail::shift_use::zero_int) {
+    minus_bias = hn::Sub(minus_bias, hn::ConvertTo(di, hn::LoadU(LaneTag(), shifts)));
+  }
+  return hn::Mul(minus_bias, hn::Set(di, x_sum));
+}
+
 /// c += scaled sum of a segment: the definition of the integer path, rounding by rounding.
 ///
 ///   t = float(sum)            zero_float: t = t - shift * float(x_sum)

@@ -58,6 +58,11 @@ struct GroupJob {
   [[nodiscard]] size_t row_of(size_t m) const {
     return x_rows == nullptr ? first_row + m : size_t{x_rows[first_row + m]};
   }
+  [[nodiscard]] size_t panel_bytes() const { return w.shape.num_strips() * run.ops.strip_bytes; }
+  /// Packed codes of the first panel from column k.
+  [[nodiscard]] const uint8_t* codes_at(size_t k) const {
+    return w.codes + first_panel * panel_bytes() + k / strip_cols * run.ops.strip_bytes;
+  }
 };
 
 /// Scales and shifts of `segments` segments of every panel, as floats.
@@ -93,9 +98,8 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   const GemmRun& run = job.run;
   const WorkerScratch& s = job.scratch;
   const packed_shape& shape = job.w.shape;
-  const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
-  const uint8_t* const codes =
-      job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+  const size_t panel_bytes = job.panel_bytes();
+  const uint8_t* const codes = job.codes_at(k);
   const size_t segment = k / shape.segment_cols;
   const size_t skip = k % shape.segment_cols;
   const bool part = cols < shape.segment_cols;
@@ -156,9 +160,8 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
   const WorkerScratch& s = job.scratch;
   const packed_shape& shape = job.w.shape;
   const bool is_f32 = run.plan.path == compute_path::exact;
-  const size_t panel_bytes = shape.num_strips() * run.ops.strip_bytes;
-  const uint8_t* const codes =
-      job.w.codes + job.first_panel * panel_bytes + k / strip_cols * run.ops.strip_bytes;
+  const size_t panel_bytes = job.panel_bytes();
+  const uint8_t* const codes = job.codes_at(k);
   const size_t factor_stride = run.sizes.factor_segments * panel_rows;
   if (is_f32 && job.rows == 1 && run.ops.float_gemv != nullptr) {
     FloatGemvArgs g{};

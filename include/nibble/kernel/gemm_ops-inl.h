@@ -83,8 +83,22 @@ struct GemmScratch {
   size_t task_rows;
   size_t w_bytes;  ///< of one panel's decoded chunk
   size_t worker_bytes;
-  size_t x_bytes;
 };
+
+/// Groups of panels of one matrix.
+HWY_INLINE size_t NumGroups(const packed_shape& shape) {
+  return (shape.num_panels + kGroupPanels - 1) / kGroupPanels;
+}
+
+/// Do codes of x have zero points? Those of uint8 do, as int8 is what is multiplied.
+HWY_INLINE bool HasZeros(const activations& x) {
+  return x.type == number_type::uint8 || x.zero_points != nullptr;
+}
+
+/// Floats of scratch in which a worker prepares a row of x.
+HWY_INLINE size_t RowFloats(const packed_shape& shape) {
+  return shape.packed_cols + shape.cols + 16;
+}
 
 struct WorkerScratch {
   uint8_t* w;

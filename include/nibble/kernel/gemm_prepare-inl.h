@@ -174,7 +174,7 @@ HWY_NOINLINE void PrepareCodes(const activations& x, size_t r, const packed_shap
                                const PreparedX& to) {
   int8_t* HWY_RESTRICT codes = to.codes + r * to.code_stride;
   std::memset(codes + s.packed_cols, 0, to.code_stride - s.packed_cols);
-  if (x.type == number_type::int8 || x.type == number_type::uint8) {
+  if (is_code(x.type)) {
     TakeCodes(x, r, s, to);
     return;
   }

@@ -154,12 +154,7 @@ HWY_NOINLINE void IntTile(const IntTileArgs& args, size_t row, size_t column) {
     const auto start = [&](auto i) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       constexpr size_t m = i / kVectors;
       constexpr size_t v = i % kVectors;
-      auto zero = bias;
-      if (a.shift == detail::shift_use::zero_int) {
-        const auto shift = hn::LoadU(df, a.shifts + factor[v] + s * panel_rows);
-        zero = hn::Sub(zero, hn::ConvertTo(di, shift));
-      }
-      return hn::Mul(zero, hn::Set(di, x_sum[m][s]));
+      return StartSegment(bias, a.shifts + factor[v] + s * panel_rows, a.shift, x_sum[m][s]);
     };
     WithVectors<kRows * kVectors>(start, [&](auto&... acc) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       if (HWY_UNLIKELY(!a.first)) {

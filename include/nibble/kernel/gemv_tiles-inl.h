@@ -42,6 +42,19 @@ inline constexpr size_t kGemvVectors = HWY_TARGET == HWY_SSE4 ? kLeastVectors : 
 inline constexpr bool kHasFloatGemv =
     !HWY_ARCH_X86 || HWY_TARGET == HWY_AVX2 || HWY_TARGET <= HWY_AVX3_DL;
 
+/// Calls fn.operator()<vectors>(first column) for the tiles of one row of x.
+template <class Fn>
+HWY_INLINE void ForEachGemvTile(size_t columns, const Fn& fn) {
+  const size_t N = hn::Lanes(LaneTag());
+  size_t column = 0;
+  for (; column + kGemvVectors * N <= columns; column += kGemvVectors * N) {
+    fn.template operator()<kGemvVectors>(column);
+  }
+  for (; column < columns; column += kLeastVectors * N) {
+    fn.template operator()<kLeastVectors>(column);
+  }
+}
+
 /// sums += levels * x over `strips` strips, quads 4 kFirst .. + 4 kHalves of each.
 template <class Codec, QuadDot kDot, size_t kFirst, size_t kHalves, class... V>
 HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t strips,
@@ -51,10 +64,7 @@ HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t st
   constexpr size_t kVectors = sizeof...(V);
   for (size_t i = 0; i < strips; ++i) {
     for (size_t v = 0; kFirst == 0 && v < kVectors; ++v) {
-      if (part[v] != 0) continue;  // once per panel
-      for (size_t line = 0; line < kStrip; line += 64) {
-        hwy::Prefetch(w[v] + i * kStrip + line + kPrefetchBytes);
-      }
+      if (part[v] == 0) PrefetchStrip<kStrip>(w[v] + i * kStrip);  // once per panel
     }
     const auto levels_of = [&](auto v, auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       return LevelsOf<Codec>(QuadCodes<Codec::bits, 4 * kFirst + q>(w[v] + i * kStrip, part[v]),
@@ -113,12 +123,7 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
   const auto bias = hn::Set(di, -a.bias);
   size_t s = 0;
   const auto start = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    auto zero = bias;
-    if (a.shift == detail::shift_use::zero_int) {
-      const auto shift = hn::LoadU(df, a.shifts + factor[v] + s * panel_rows);
-      zero = hn::Sub(zero, hn::ConvertTo(di, shift));
-    }
-    return hn::Mul(zero, hn::Set(di, x_sum[s]));
+    return StartSegment(bias, a.shifts + factor[v] + s * panel_rows, a.shift, x_sum[s]);
   };
   const auto finish = [&](auto v, auto sum, auto y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     const size_t at = factor[v] + s * panel_rows;
@@ -165,14 +170,9 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
 
 template <class Codec, QuadDot kDot, bool kFloatShift>
 HWY_NOINLINE void IntGemv(const IntTileArgs& a, const uint8_t* levels, size_t columns) {
-  const size_t N = hn::Lanes(LaneTag());
-  size_t column = 0;
-  for (; column + kGemvVectors * N <= columns; column += kGemvVectors * N) {
-    IntGemvTile<Codec, kDot, kFloatShift, kGemvVectors>(a, levels, column);
-  }
-  for (; column < columns; column += kLeastVectors * N) {
-    IntGemvTile<Codec, kDot, kFloatShift, kLeastVectors>(a, levels, column);
-  }
+  ForEachGemvTile(columns, [&]<size_t kVectors>(size_t column) HWY_ATTR {
+    IntGemvTile<Codec, kDot, kFloatShift, kVectors>(a, levels, column);
+  });
 }
 
 /// sum += values * x over columns 4 kQuad .. + 4 of a strip, in order.
@@ -248,10 +248,7 @@ HWY_NOINLINE void FloatGemvTile(const FloatGemvArgs& args, size_t column) {
   const auto run = [&](auto&... y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     for (size_t s = 0; s < a.num_strips; ++s, x += strip_cols) {
       for (size_t v = 0; v < kVectors; ++v) {
-        if (part[v] != 0) continue;  // once per panel
-        for (size_t line = 0; line < kStrip; line += 64) {
-          hwy::Prefetch(w[v] + line + kPrefetchBytes);
-        }
+        if (part[v] == 0) PrefetchStrip<kStrip>(w[v]);  // once per panel
       }
       AddHalfStrip<Codec, kShift, 0>(w, part, scales, shifts, info, x, y...);
       next();
@@ -267,14 +264,8 @@ HWY_NOINLINE void FloatGemvTile(const FloatGemvArgs& args, size_t column) {
 
 template <class Codec, detail::shift_use kShift>
 HWY_NOINLINE void FloatGemv(const FloatGemvArgs& a, size_t columns) {
-  const size_t N = hn::Lanes(LaneTag());
-  size_t column = 0;
-  for (; column + kGemvVectors * N <= columns; column += kGemvVectors * N) {
-    FloatGemvTile<Codec, kShift, kGemvVectors>(a, column);
-  }
-  for (; column < columns; column += kLeastVectors * N) {
-    FloatGemvTile<Codec, kShift, kLeastVectors>(a, column);
-  }
+  ForEachGemvTile(columns, [&]<size_t kVectors>(size_t column)
+                               HWY_ATTR { FloatGemvTile<Codec, kShift, kVectors>(a, column); });
 }
 
 }  // namespace HWY_NAMESPACE

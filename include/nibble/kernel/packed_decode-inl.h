@@ -38,6 +38,12 @@ using LevelVec = hn::Vec<LevelTag>;
 /// How far ahead of a strip its panel is fetched.
 inline constexpr size_t kPrefetchBytes = 2048;
 
+/// Fetches what lies kPrefetchBytes behind a strip of kBytes.
+template <size_t kBytes>
+HWY_INLINE void PrefetchStrip(const uint8_t* strip) {
+  for (size_t line = 0; line < kBytes; line += 64) hwy::Prefetch(strip + kPrefetchBytes + line);
+}
+
 /// Calls fn(std::integral_constant<size_t, i>) for i = 0 .. kCount - 1, unrolled.
 template <size_t kCount, class Fn>
 HWY_INLINE void Unroll(Fn&& fn) {
@@ -104,9 +110,7 @@ HWY_NOINLINE void DecodeLevels(const uint8_t* HWY_RESTRICT strip, size_t num_str
   const LevelTag d;
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
   for (size_t s = 0; s < num_strips; ++s, strip += kStrip, out += 512) {
-    for (size_t line = 0; line < kStrip; line += 64) {
-      hwy::Prefetch(strip + kPrefetchBytes + line);
-    }
+    PrefetchStrip<kStrip>(strip);
     for (size_t part = 0; part < 64; part += hn::Lanes(d)) {
       Unroll<8>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         hn::StoreU(LevelsOf<Codec>(QuadCodes<Codec::bits, q>(strip, part), info.levels), d,
@@ -288,9 +292,7 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
   size_t left = segment_cols - skip;
   for (size_t s = 0; s < num_strips; ++s, strip += kStrip) {
-    for (size_t line = 0; line < kStrip; line += 64) {
-      hwy::Prefetch(strip + kPrefetchBytes + line);
-    }
+    PrefetchStrip<kStrip>(strip);
     Unroll<2>([&](auto half) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       for (size_t lane = 0; lane < panel_rows; lane += N) {
         const auto scale = hn::LoadU(df, scales + lane);
