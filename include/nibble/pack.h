@@ -20,16 +20,6 @@ struct packed_view {
   [[nodiscard]] std::size_t cols() const noexcept { return data.shape.cols; }
 };
 
-namespace detail {
-
-/// The 64-byte aligned memory of a packed matrix.
-struct aligned_delete {
-  void operator()(std::uint8_t* p) const noexcept { ::operator delete (p, std::align_val_t{64}); }
-};
-using packed_buffer = std::unique_ptr<std::uint8_t[], aligned_delete>;
-
-}  // namespace detail
-
 /// Owns a packed matrix in one 64-byte aligned buffer. Move-only.
 template <format F>
 class packed_matrix {
@@ -47,8 +37,7 @@ class packed_matrix {
     m.data_ = detail::make_packed_data<F>(rows, cols);
     m.sizes_ = detail::packed_sizes_of<F>(m.data_.shape, m.data_.super_every);
     if (m.sizes_.total != 0) {
-      m.buffer_.reset(static_cast<std::uint8_t*>(
-          ::operator new (m.sizes_.total, std::align_val_t{64}, std::nothrow)));
+      m.buffer_ = detail::make_packed_buffer(m.sizes_.total);
       if (m.buffer_ == nullptr) return errc::out_of_memory;
       for (std::size_t i = 0; i <= detail::num_parts; ++i) {
         const std::size_t end = m.sizes_.offset[i] + m.sizes_.bytes[i];
@@ -61,11 +50,19 @@ class packed_matrix {
 
   [[nodiscard]] std::size_t rows() const noexcept { return data_.shape.rows; }
   [[nodiscard]] std::size_t cols() const noexcept { return data_.shape.cols; }
-  /// Bytes of the buffer: codes, scales and padding.
-  [[nodiscard]] std::size_t bytes() const noexcept { return sizes_.total; }
+  /// Bytes held: codes, scales, outliers and padding.
+  [[nodiscard]] std::size_t bytes() const noexcept { return sizes_.total + outliers_.bytes(); }
 
   [[nodiscard]] packed_view<F> view() const noexcept { return {data_}; }
   operator packed_view<F>() const noexcept { return view(); }  // NOLINT: implicit by design
+
+  /// Outliers of this matrix, which products add from now on; they replace earlier ones.
+  void attach(packed_outliers o) noexcept {
+    NIBBLE_ASSERT(o.rows() == rows() && o.cols() == cols(),
+                  "attach: outliers of a matrix of another shape");
+    outliers_ = std::move(o);
+    data_.outliers = outliers_.view();
+  }
 
   /// For what fills the buffer: pack() and readers of files.
   [[nodiscard]] std::uint8_t* buffer() noexcept { return buffer_.get(); }
@@ -73,9 +70,11 @@ class packed_matrix {
   [[nodiscard]] const packed_data& data() const noexcept { return data_; }
   /// The memory itself; view() stays valid as long as its new owner lives.
   [[nodiscard]] detail::packed_buffer release() noexcept { return std::move(buffer_); }
+  [[nodiscard]] packed_outliers release_outliers() noexcept { return std::move(outliers_); }
 
  private:
   detail::packed_buffer buffer_;
+  packed_outliers outliers_;
   packed_data data_;
   detail::packed_sizes sizes_;
 };

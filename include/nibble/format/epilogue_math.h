@@ -212,14 +212,6 @@ constexpr std::int32_t requantize(const requantization& q, float v, std::size_t 
 
 // ------------------------------------------------------------------- values
 
-inline float load_number(number_type type, const void* p, std::size_t i) noexcept {
-  switch (type) {
-    case number_type::bf16: return bf16::decode(static_cast<const std::uint16_t*>(p)[i]);
-    case number_type::f16: return f16::decode(static_cast<const std::uint16_t*>(p)[i]);
-    default: return static_cast<const float*>(p)[i];
-  }
-}
-
 constexpr float channel_value(const float* scale, const float* bias, float v,
                               std::size_t col) noexcept {
   if (scale != nullptr) v = rounded(v * scale[col]);

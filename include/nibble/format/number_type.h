@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Number types of activations and results, chosen at run time.
+// Number types of activations, results and outliers, chosen at run time.
 #ifndef NIBBLE_FORMAT_NUMBER_TYPE_H_
 #define NIBBLE_FORMAT_NUMBER_TYPE_H_
 
-#include "nibble/config.h"
+#include "nibble/element/minifloat.h"
 
 namespace nibble::inline NIBBLE_ABI {
 
@@ -34,6 +34,17 @@ enum class number_type : std::uint8_t { f32, bf16, f16, int8, uint8 };
   }
 }
 
+namespace detail {
+
+inline float load_number(number_type type, const void* p, std::size_t i) noexcept {
+  switch (type) {
+    case number_type::bf16: return bf16::decode(static_cast<const std::uint16_t*>(p)[i]);
+    case number_type::f16: return f16::decode(static_cast<const std::uint16_t*>(p)[i]);
+    default: return static_cast<const float*>(p)[i];
+  }
+}
+
+}  // namespace detail
 }  // namespace nibble::inline NIBBLE_ABI
 
 #endif  // NIBBLE_FORMAT_NUMBER_TYPE_H_

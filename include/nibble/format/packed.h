@@ -24,14 +24,11 @@
 #include <numeric>
 
 #include "nibble/element/ggml.h"
+#include "nibble/format/outliers.h"
+#include "nibble/format/packed_shape.h"
 #include "nibble/format/values.h"
 
 namespace nibble::inline NIBBLE_ABI {
-
-/// Rows of w that lie together.
-inline constexpr std::size_t panel_rows = 16;
-/// Columns of w that lie together.
-inline constexpr std::size_t strip_cols = 32;
 
 namespace detail {
 
@@ -173,58 +170,6 @@ struct meaning_of<F> {
   using type = typename F::meaning;
 };
 
-/// Sizes of a packed matrix.
-struct packed_shape {
-  std::size_t rows = 0;          ///< n
-  std::size_t cols = 0;          ///< k
-  std::size_t block = 0;         ///< values per block, k for whole rows
-  std::size_t block_cols = 0;    ///< columns of a packed block: 16, or a multiple of 32
-  std::size_t num_blocks = 0;    ///< per row
-  std::size_t segment_cols = 0;  ///< columns whose products are summed as int32
-  std::size_t packed_cols = 0;   ///< a multiple of 32
-  std::size_t num_panels = 0;
-
-  [[nodiscard]] constexpr std::size_t num_strips() const noexcept {
-    return packed_cols / strip_cols;
-  }
-  [[nodiscard]] constexpr std::size_t num_segments() const noexcept {
-    return segment_cols == 0 ? 0 : packed_cols / segment_cols;
-  }
-  [[nodiscard]] constexpr std::size_t segments_per_block() const noexcept {
-    return segment_cols == 0 ? 0 : block_cols / segment_cols;
-  }
-  friend constexpr bool operator==(const packed_shape&, const packed_shape&) = default;
-};
-
-/// Products of codes below 2^8 and activations of 8 bits are summed as int32 over at most this many
-/// columns; longer blocks are several segments.
-inline constexpr std::size_t max_segment_cols = 32768;
-
-/// The sizes that a [rows x cols] matrix with blocks of `block` values packs to.
-[[nodiscard]] constexpr packed_shape make_packed_shape(std::size_t rows, std::size_t cols,
-                                                       std::size_t block) noexcept {
-  packed_shape s;
-  s.rows = rows;
-  s.cols = cols;
-  s.num_panels = rows / panel_rows + (rows % panel_rows != 0);
-  if (cols == 0) return s;
-  const auto up = [](std::size_t n, std::size_t d) { return (n + d - 1) / d * d; };
-  s.block = block < cols ? block : cols;
-  if (block <= 16) {
-    s.block_cols = 16;
-    s.segment_cols = 16;
-  } else {
-    const std::size_t whole = up(s.block, strip_cols);
-    const std::size_t segments = (whole + max_segment_cols - 1) / max_segment_cols;
-    s.segment_cols = up((whole + segments - 1) / segments, strip_cols);
-    s.block_cols = segments * s.segment_cols;
-  }
-  s.num_blocks = (cols + s.block - 1) / s.block;
-  s.packed_cols = up(s.num_blocks * s.block_cols, strip_cols);
-  s.num_blocks = s.packed_cols / s.block_cols;  // a half strip at the end is a block of nothing
-  return s;
-}
-
 namespace detail {
 
 /// Column of w that packed column p holds; cols if it is padding.
@@ -247,6 +192,7 @@ struct packed_data {
   std::array<const std::uint8_t*, detail::num_parts> parts{};  ///< [panel][block][16]
   std::array<std::size_t, 2> super_every{1, 1};  ///< blocks per super-scale: scales, shifts
   std::array<float, 2> center{};                 ///< of two-level scales, shifts
+  outlier_data outliers;                         ///< what is multiplied beside it; or nothing
 };
 
 namespace detail {
