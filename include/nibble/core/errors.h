@@ -13,21 +13,22 @@ namespace nibble::inline NIBBLE_ABI {
 
 enum class errc : std::uint8_t {
   ok,
-  not_found,       // no such file, tensor or format
-  io,              // the operating system refused to open, map or read
-  out_of_memory,   // an allocation failed
-  bad_magic,       // not a file of this kind
-  bad_version,     // a version this reader does not know
-  truncated,       // the file ends before what its header promises
-  malformed,       // syntax or structure against the file format's rules
-  overflow,        // a size or offset does not fit 64 bits or the address space
-  out_of_bounds,   // an offset or range lies outside the file
-  overlap,         // two tensors claim the same bytes
-  duplicate_name,  // two tensors or keys of one name
-  unknown_type,    // an element type this reader does not know
-  shape_mismatch,  // sizes do not agree with each other
-  limit_exceeded,  // larger than the reader's documented limits
-  non_finite,      // NaN or infinity where the caller asked for none
+  not_found,         // no such file, tensor or format
+  io,                // the operating system refused to open, map or read
+  out_of_memory,     // an allocation failed
+  bad_magic,         // not a file of this kind
+  bad_version,       // a version this reader does not know
+  truncated,         // the file ends before what its header promises
+  malformed,         // syntax or structure against the file format's rules
+  overflow,          // a size or offset does not fit 64 bits or the address space
+  out_of_bounds,     // an offset or range lies outside the file
+  overlap,           // two tensors claim the same bytes
+  duplicate_name,    // two tensors or keys of one name
+  unknown_type,      // an element type this reader does not know
+  shape_mismatch,    // sizes do not agree with each other
+  limit_exceeded,    // larger than the reader's documented limits
+  non_finite,        // NaN or infinity where the caller asked for none
+  invalid_argument,  // an argument is outside its range
 };
 
 /// One lower-case sentence fragment for messages: "the file is truncated".
@@ -49,6 +50,7 @@ enum class errc : std::uint8_t {
     case errc::shape_mismatch: return "sizes do not match";
     case errc::limit_exceeded: return "the file exceeds this reader's limits";
     case errc::non_finite: return "the data holds NaN or infinity";
+    case errc::invalid_argument: return "an argument is outside its range";
   }
   return "unknown error";
 }
