@@ -38,6 +38,12 @@ inline void check_item(const gemm_item& item, const activations& x) noexcept {
                 "gemm: null result");
 }
 
+/// Outlier columns are left out of x, which all matrices of a call share.
+inline bool same_columns(const outlier_data& a, const outlier_data& b) noexcept {
+  return a.num_columns == b.num_columns &&
+         (a.num_columns == 0 || std::memcmp(a.columns, b.columns, a.num_columns * 4) == 0);
+}
+
 }  // namespace detail
 
 /// Whether a format has a path. All have bf16 and exact; integer needs codes that are whole numbers
@@ -55,7 +61,13 @@ template <format F>
 inline errc multiply_items(std::span<const gemm_item> items, const activations& x, context& with,
                            const gemm_options& options) noexcept {
   NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
-  for (const gemm_item& item : items) check_item(item, x);
+  for (const gemm_item& item : items) {
+    check_item(item, x);
+    NIBBLE_ASSERT(
+        same_columns(item.w->outliers, items.front().w->outliers) &&
+            (item.pair == nullptr || same_columns(item.pair->outliers, items.front().w->outliers)),
+        "gemm: matrices that share x have the same outlier columns");
+  }
   const gemm_args args{items, x, options, &codec_of_format<F>, &with};
   return gemm_entry<kind_of<F>>(args);
 }
@@ -74,7 +86,8 @@ inline errc multiply_items(std::span<const gemm_item> items, const activations& 
 /// Integer path: the same bits on every CPU, for any number of threads and rows. Other paths: the
 /// same bits for any number of threads and rows on one target. Errors against exact arithmetic:
 /// gemm_error_bound(). NaN and infinities in x reach the results of their row. n, m or k may be 0:
-/// the sum over nothing is 0.
+/// the sum over nothing is 0. Outliers of w, and of x if asked for, are added in f32, in the same
+/// order everywhere (reference_gemm.h).
 /// Safe to call from several threads at once, also with one context.
 template <format F>
 [[nodiscard]] inline errc gemm(packed_view<F> w, const activations& x, const results& y,

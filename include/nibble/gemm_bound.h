@@ -19,6 +19,8 @@ struct product_sums {
                        ///< as wx
   double w_amax = 0;   ///< sum |w| amax
   double scale_x = 0;  ///< sum |scale| (|x| + amax)
+  double outliers_x = 0;         ///< sum |w| |x| over what is multiplied beside the packed matrix
+  std::size_t num_outliers = 0;  ///< and how many products that is
 };
 
 namespace detail {
@@ -48,15 +50,18 @@ constexpr double gemm_error_bound(const bound_traits& f, compute_path path, std:
       // An activation moves by half a step, amax / 254; its scale and inverse are rounded.
       const double step = 0x1.0001p0 / 254;
       // Per segment: the sum to f32, two factors, product, shift; and its two additions to y.
-      const std::size_t roundings = 2 * shape.num_segments() + 8;
+      // Then two per outlier, and x of one from a code.
+      const std::size_t roundings = 2 * shape.num_segments() + 8 + 2 * s.num_outliers;
       return s.w_amax * step + f.level_error * s.scale_x +
-             gamma_f32(roundings) * (s.parts_x + s.w_amax * step);
+             gamma_f32(roundings) * (s.parts_x + s.w_amax * step + s.outliers_x);
     }
     case compute_path::bf16: {
       constexpr double half = 0x1p-8;  // of a unit in the last of 8 places
-      return (2 * half + half * half) * s.wx + gamma_f32(k + 2) * 1.01 * s.wx;
+      return (2 * half + half * half) * s.wx +
+             gamma_f32(k + 2 + 2 * s.num_outliers) * (1.01 * s.wx + s.outliers_x);
     }
-    default: return gamma_f32(k + 1) * s.wx;  // k fused multiply-adds, and x from a code
+    default:  // k fused multiply-adds, and x from a code
+      return gamma_f32(k + 1 + 2 * s.num_outliers) * (s.wx + s.outliers_x);
   }
 }
 

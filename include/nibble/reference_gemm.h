@@ -5,6 +5,7 @@
 #define NIBBLE_REFERENCE_GEMM_H_
 
 #include <algorithm>
+#include <cmath>
 #include <limits>
 #include <vector>
 
@@ -24,6 +25,12 @@ struct weight_parts {
   std::vector<float> shift;         ///< [n][num_blocks]; minimums with their sign turned
   detail::shift_use use = detail::shift_use::none;
   detail::codec_info codec;
+  struct outlier {
+    std::size_t col;
+    float value;
+  };
+  std::vector<std::vector<outlier>> singles;  ///< [n], k ascending; empty if there are none
+  std::vector<std::vector<outlier>> columns;  ///< the same of whole columns
 
   [[nodiscard]] std::size_t block_of(std::size_t c) const { return c / shape.block; }
   /// Where column c lies in packed order.
@@ -89,6 +96,30 @@ weight_parts take_apart(quantized_view<const F> w) {
   }
 }
 
+/// Gives weights the outliers of a packed matrix.
+inline void take_outliers(weight_parts& w, const outlier_data& o) {
+  w.singles.assign(w.shape.rows, {});
+  w.columns.assign(w.shape.rows, {});
+  const auto take = [&](outlier_data some, auto& rows) {
+    for_each_outlier(some, w.shape.rows, w.shape.cols, [&](std::size_t r, std::size_t c, float v) {
+      rows[r].push_back({c, v});
+    });
+  };
+  outlier_data part = o;
+  part.num_columns = 0;
+  take(part, w.singles);
+  part = o;
+  part.num_values = 0;
+  take(part, w.columns);
+}
+
+/// Whether column c of w is kept apart.
+inline bool is_outlier_column(const weight_parts& w, std::size_t c) noexcept {
+  if (w.columns.empty() || w.columns[0].empty()) return false;
+  const auto at = std::ranges::lower_bound(w.columns[0], c, {}, &weight_parts::outlier::col);
+  return at != w.columns[0].end() && at->col == c;
+}
+
 // --- activations -----------------------------------------------------------
 
 inline bool has_codes(const activations& x) noexcept {
@@ -106,17 +137,13 @@ inline std::int32_t whole_of(const activations& x, std::size_t r, std::size_t c)
   const std::int32_t code = x.type == number_type::int8
                                 ? static_cast<const std::int8_t*>(x.data)[at]
                                 : static_cast<const std::uint8_t*>(x.data)[at];
-  return code - (x.zero_points == nullptr ? 0 : x.zero_points[r]);
-}
-/// Codes: the scale of x[r, c].
-inline float code_scale_of(const activations& x, std::size_t r, std::size_t c) noexcept {
-  return x.scales[r * x.scale_stride + (x.scale_cols == 0 ? 0 : c / x.scale_cols)];
+  return code - x.zero_point(r);
 }
 
 /// x[r, c], exactly.
 inline double exact_of(const activations& x, std::size_t r, std::size_t c) noexcept {
   if (has_codes(x)) {
-    return static_cast<double>(whole_of(x, r, c)) * static_cast<double>(code_scale_of(x, r, c));
+    return static_cast<double>(whole_of(x, r, c)) * static_cast<double>(x.scale_at(r, c));
   }
   return static_cast<double>(detail::load_number(x.type, x.data, r * x.stride + c));
 }
@@ -128,47 +155,106 @@ inline std::size_t scale_group(const weight_parts& w, activation_scale scale) no
   return per_block ? std::max(w.shape.block_cols, strip_cols) : w.shape.packed_cols;
 }
 
-/// One row of activations on the integer path: x[c] ~ code[c] * scale[c], c a column of w.
+/// One row of activations on the integer path: x[c] ~ code[c] * scale[c], c a column of w, and what
+/// is multiplied as it is.
 struct quantized_row {
   std::vector<std::int32_t> code;
   std::vector<float> scale;
-  std::vector<float> amax;  ///< largest |x| with the same scale; 0 for given codes
+  std::vector<float> amax;  ///< 254 times what a code may be off by, over the scale; 0: given codes
+  std::vector<float> kept;  ///< of columns kept apart, and of x beyond a threshold; else 0
 };
 
+/// x by a scale and zero point that were given.
+inline std::int32_t code_by(float v, float scale, std::int32_t zero) noexcept {
+  const float steps = detail::rounded(v * detail::rounded(1.0f / scale));
+  const float code = detail::nearest_integer(std::clamp(steps, -512.0f, 512.0f));
+  return std::clamp(static_cast<std::int32_t>(code) + zero, -128, 127) - zero;
+}
+
+/// @param threshold  gemm_options::outlier_threshold
 inline quantized_row quantize_row(const weight_parts& w, const activations& x, std::size_t r,
-                                  activation_scale scale) {
+                                  activation_scale scale, float threshold = 0) {
   const std::size_t k = w.shape.cols;
-  quantized_row q{std::vector<std::int32_t>(k), std::vector<float>(k), std::vector<float>(k)};
-  if (has_codes(x)) {
-    for (std::size_t c = 0; c < k; ++c) {
-      q.code[c] = whole_of(x, r, column_of(x, c));
-      q.scale[c] = code_scale_of(x, r, w.block_of(c) * w.shape.block);
+  quantized_row q{std::vector<std::int32_t>(k), std::vector<float>(k), std::vector<float>(k),
+                  std::vector<float>(k)};
+  std::vector<float> value(k);  // to be quantized
+  for (std::size_t c = 0; c < k; ++c) {
+    const float v = static_cast<float>(exact_of(x, r, column_of(x, c)));
+    const bool is_large = threshold > 0 && !has_codes(x) && std::fabs(v) >= threshold;
+    const bool apart = is_large || is_outlier_column(w, c);
+    q.kept[c] = apart ? v : 0.0f;
+    value[c] = apart ? 0.0f : v;
+    if (has_codes(x)) {
+      q.code[c] = apart ? 0 : whole_of(x, r, column_of(x, c));
+      q.scale[c] = x.scale_at(r, w.block_of(c) * w.shape.block);
     }
-    return q;
   }
-  const std::size_t group = scale_group(w, scale);
+  if (has_codes(x)) return q;
+  // Columns that share a scale: with given ones, a segment each.
+  const bool given = x.scales != nullptr;
+  const std::size_t group = given ? w.shape.segment_cols : scale_group(w, scale);
   for (std::size_t first = 0; first < k;) {
     std::size_t end = first;
     float amax = 0;
     bool finite = true;
     for (; end < k && w.packed(end) / group == w.packed(first) / group; ++end) {
-      const float v = static_cast<float>(exact_of(x, r, column_of(x, end)));
-      const float size = detail::float_of(detail::bits_of(v) & ~detail::f32_sign);
+      const float size = detail::float_of(detail::bits_of(value[end]) & ~detail::f32_sign);
       finite = finite && size <= std::numeric_limits<float>::max();
       amax = size > amax ? size : amax;
     }
-    const bool zero = !finite || amax < 0x1p-120f;
-    const float inverse = zero ? 0.0f : 127.0f / amax;
-    for (std::size_t c = first; c < end; ++c) {
-      const float v = static_cast<float>(exact_of(x, r, column_of(x, c)));
-      const float code = zero ? 0.0f : detail::nearest_integer(detail::rounded(v * inverse));
-      q.code[c] = static_cast<std::int32_t>(code);
-      q.scale[c] = !finite ? std::numeric_limits<float>::quiet_NaN() : zero ? 0.0f : amax / 127.0f;
-      q.amax[c] = amax;
+    constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+    if (given) {
+      const float s = x.scale_at(r, w.block_of(first) * w.shape.block);
+      constexpr float most = std::numeric_limits<float>::max();
+      const bool good = finite && s > 0 && s <= most && 1.0f / s <= most;
+      for (std::size_t c = first; c < end; ++c) {
+        q.code[c] = good ? code_by(value[c], s, x.zero_point(r)) : 0;
+        q.scale[c] = good ? s : nan;
+        q.amax[c] = good ? s * 127 : amax;
+      }
+    } else {
+      const bool zero = !finite || amax < 0x1p-120f;
+      const float inverse = zero ? 0.0f : 127.0f / amax;
+      for (std::size_t c = first; c < end; ++c) {
+        const float code =
+            zero ? 0.0f : detail::nearest_integer(detail::rounded(value[c] * inverse));
+        q.code[c] = static_cast<std::int32_t>(code);
+        q.scale[c] = !finite ? nan : zero ? 0.0f : amax / 127.0f;
+        q.amax[c] = amax;
+      }
     }
     first = end;
   }
   return q;
+}
+
+/// y += what is multiplied beside the packed matrix, every operation rounded to f32: columns of w
+/// kept apart, then columns with large x times dequantized weights, then single weights.
+/// @param x  of row m, in the order of w's columns
+/// @param kept  large values of x, or null
+inline float add_outliers(const weight_parts& w, std::size_t n, const std::vector<float>& x,
+                          const std::vector<float>* kept, float y) {
+  if (!w.columns.empty()) {
+    for (const auto& o : w.columns[n]) y = detail::mul_then_add(o.value, x[o.col], y);
+  }
+  for (std::size_t c = 0; kept != nullptr && c < w.shape.cols; ++c) {
+    if ((*kept)[c] != 0 && !is_outlier_column(w, c)) {
+      y = detail::mul_then_add(w.value[n * w.shape.cols + c], (*kept)[c], y);
+    }
+  }
+  if (!w.singles.empty()) {
+    for (const auto& o : w.singles[n]) y = detail::mul_then_add(o.value, x[o.col], y);
+  }
+  return y;
+}
+
+/// Row m of x as f32, in the order of w's columns.
+inline std::vector<float> row_of(const weight_parts& w, const activations& x, std::size_t m) {
+  std::vector<float> row(w.shape.cols);
+  for (std::size_t c = 0; c < row.size(); ++c) {
+    row[c] = static_cast<float>(exact_of(x, m, column_of(x, c)));
+  }
+  return row;
 }
 
 // --- sums ------------------------------------------------------------------
@@ -180,14 +266,16 @@ inline quantized_row quantize_row(const weight_parts& w, const activations& x, s
 ///   y = y + t * (scale * unit * x_scale)
 ///   offset, minimum: y = y + shift * (x_scale * float(sum of codes))
 ///
-/// and every operation rounds to f32.
+/// then outliers, and every operation rounds to f32.
 inline std::vector<float> gemm_integer(const weight_parts& w, const activations& x,
-                                       activation_scale scale = activation_scale::automatic) {
+                                       activation_scale scale = activation_scale::automatic,
+                                       float threshold = 0) {
   const packed_shape& shape = w.shape;
   const std::size_t k = shape.cols;
   std::vector<float> y(x.rows * shape.rows, 0.0f);
   for (std::size_t m = 0; m < x.rows && k != 0; ++m) {
-    const quantized_row q = quantize_row(w, x, m, scale);
+    const quantized_row q = quantize_row(w, x, m, scale, threshold);
+    const std::vector<float> row = row_of(w, x, m);
     for (std::size_t n = 0; n < shape.rows; ++n) {
       float sum = 0;
       for (std::size_t first = 0; first < k;) {
@@ -215,13 +303,13 @@ inline std::vector<float> gemm_integer(const weight_parts& w, const activations&
         }
         first = c;
       }
-      y[m * shape.rows + n] = sum;
+      y[m * shape.rows + n] = add_outliers(w, n, row, &q.kept, sum);
     }
   }
   return y;
 }
 
-/// sum_k x w in double, [m][n].
+/// sum_k x w in double, [m][n], outliers included.
 inline std::vector<double> gemm_exact(const weight_parts& w, const activations& x) {
   const std::size_t k = w.shape.cols;
   std::vector<double> y(x.rows * w.shape.rows, 0.0);
@@ -229,7 +317,14 @@ inline std::vector<double> gemm_exact(const weight_parts& w, const activations& 
     for (std::size_t n = 0; n < w.shape.rows; ++n) {
       double sum = 0;
       for (std::size_t c = 0; c < k; ++c) {
+        if (is_outlier_column(w, c)) continue;
         sum += exact_of(x, m, column_of(x, c)) * static_cast<double>(w.value[n * k + c]);
+      }
+      for (const auto* some : {&w.columns, &w.singles}) {
+        if (some->empty()) continue;
+        for (const auto& o : (*some)[n]) {
+          sum += exact_of(x, m, column_of(x, o.col)) * static_cast<double>(o.value);
+        }
       }
       y[m * w.shape.rows + n] = sum;
     }

@@ -40,6 +40,13 @@ struct weights {
   quantized_parts parts;
   weight_parts apart;
   packed_any packed;
+  nibble::packed_outliers outliers;
+
+  void attach(nibble::packed_outliers some) {
+    outliers = std::move(some);
+    packed.data.outliers = outliers.view();
+    nibble::reference::take_outliers(apart, outliers.view());
+  }
 
   /// The sections as they are.
   weights(const erased_gemm& g, quantized_parts&& from, std::size_t rows, std::size_t cols)
@@ -102,10 +109,24 @@ inline product_sums sums_of(const weight_parts& w, const nibble::reference::quan
     double shift = static_cast<double>(w.shift[b]);
     if (w.use == shift_use::zero_int || w.use == shift_use::zero_float) shift *= -scale;
     const double amax = static_cast<double>(q.amax[c]);
+    if (nibble::reference::is_outlier_column(w, c)) continue;
     s.wx += std::fabs(value) * size;
+    if (q.kept[c] != 0) {
+      s.outliers_x += std::fabs(value) * size;
+      ++s.num_outliers;
+      continue;
+    }
     s.parts_x += (std::fabs(value - shift) + std::fabs(shift)) * size;
     s.w_amax += std::fabs(value) * amax;
     s.scale_x += std::fabs(scale) * (size + amax);
+  }
+  for (const auto* some : {&w.columns, &w.singles}) {
+    for (std::size_t i = 0; !some->empty() && i < (*some)[n].size(); ++i) {
+      const auto& o = (*some)[n][i];
+      const double x_size = std::fabs(reference::exact_of(x, m, reference::column_of(x, o.col)));
+      s.outliers_x += std::fabs(static_cast<double>(o.value)) * x_size;
+      ++s.num_outliers;
+    }
   }
   return s;
 }
@@ -117,11 +138,12 @@ struct expectation {
   std::vector<double> bounds[3];  ///< by path, in the order of all_paths
 
   expectation(const weights& w, const activations& x,
-              nibble::activation_scale scale = nibble::activation_scale::automatic)
+              nibble::activation_scale scale = nibble::activation_scale::automatic,
+              float threshold = 0)
       : exact(gemm_exact(w.apart, x)) {
-    if (w.ops.has_levels) integer = gemm_integer(w.apart, x, scale);
+    if (w.ops.has_levels) integer = gemm_integer(w.apart, x, scale, threshold);
     for (std::size_t m = 0; m < x.rows && w.k != 0; ++m) {
-      const auto q = quantize_row(w.apart, x, m, scale);
+      const auto q = quantize_row(w.apart, x, m, scale, threshold);
       for (std::size_t n = 0; n < w.n; ++n) {
         const product_sums s = sums_of(w.apart, q, x, m, n);
         for (std::size_t p = 0; p < 3; ++p) {

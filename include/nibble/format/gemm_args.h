@@ -48,10 +48,25 @@ enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, a
   return static_cast<extension>(static_cast<unsigned>(a) | static_cast<unsigned>(b));
 }
 
+/// What a call found in x with gemm_options::outlier_threshold.
+struct outlier_statistics {
+  std::size_t num_columns = 0;  ///< columns of x with an outlier, those of w.outliers not counted
+  std::size_t num_values = 0;   ///< activations at or above the threshold
+  float largest = 0;            ///< of them, as a magnitude
+};
+
+/// The usual threshold of LLM.int8 (Dettmers et al. 2022, section 3.2).
+inline constexpr float llm_int8_threshold = 6.0f;
+
 struct gemm_options {
   compute_path path = compute_path::automatic;
   activation_scale scale = activation_scale::automatic;
   extension extensions = extension::any;
+  /// LLM.int8, on the integer path: float activations with |x| >= this are multiplied as they are,
+  /// with dequantized weights, and only the others are quantized. 0: none (so are negative numbers
+  /// and NaN). Each value for itself, so a row gets the same bits in every batch.
+  float outlier_threshold = 0;
+  outlier_statistics* outliers_found = nullptr;  ///< written if a threshold is given; or null
 };
 
 /// Activations [m x k]: floats of some type, or int8 / uint8 codes with scales.
@@ -62,12 +77,16 @@ struct activations {
   std::size_t cols = 0;
   std::size_t stride = 0;  ///< in elements
 
-  /// Codes only: x = (code - zero_point) * scale. One scale per row, or one per `scale_cols`
-  /// columns: the block length of the weights or a multiple of it, and columns in order.
+  /// Codes: x = (code - zero_point) * scale. One scale per row, or one per `scale_cols` columns:
+  /// the block length of the weights or a multiple of it, and columns in order. Floats with scales
+  /// are quantized by them on the integer path (static quantization), instead of by their own
+  /// largest values: code = nearest_even(x * (1 / scale)) + zero_point, clamped to -128 .. 127.
+  /// Other paths multiply floats as they are. quantized_by() sets this.
   const float* scales = nullptr;
-  std::size_t scale_stride = 1;               ///< floats from row to row
+  std::size_t scale_stride = 1;               ///< floats from row to row; 0: all rows share them
   std::size_t scale_cols = 0;                 ///< 0: whole rows
   const std::int32_t* zero_points = nullptr;  ///< [m] or null
+  std::size_t zero_stride = 1;                ///< 0: all rows share the first
 
   /// GPTQ's g_idx as a permutation: packed column j of w belongs to column order[j] of x. Null: in
   /// order. [k], a permutation of 0 .. k-1.
@@ -100,6 +119,32 @@ struct activations {
         stride(x.stride),
         scales(row_scales),
         zero_points(zeros) {}
+
+  /// These floats, quantized by a scale that was found beforehand (recipes/observers.h).
+  /// @param zero_point  code of 0, or null: 0
+  [[nodiscard]] activations quantized_by(const float* scale,
+                                         const std::int32_t* zero_point = nullptr) const noexcept {
+    return quantized_by(scale, 0, zero_point);
+  }
+  /// The same with a scale per `cols_per_scale` columns.
+  [[nodiscard]] activations quantized_by(const float* group_scales, std::size_t cols_per_scale,
+                                         const std::int32_t* zero_point = nullptr) const noexcept {
+    activations x = *this;
+    x.scales = group_scales;
+    x.scale_stride = 0;
+    x.scale_cols = cols_per_scale;
+    x.zero_points = zero_point;
+    x.zero_stride = 0;
+    return x;
+  }
+  /// The zero point of row r, with codes or scales given.
+  [[nodiscard]] std::int32_t zero_point(std::size_t r) const noexcept {
+    return zero_points == nullptr ? 0 : zero_points[r * zero_stride];
+  }
+  /// The scale of x[r, c], likewise.
+  [[nodiscard]] float scale_at(std::size_t r, std::size_t c) const noexcept {
+    return scales[r * scale_stride + (scale_cols == 0 ? 0 : c / scale_cols)];
+  }
 };
 
 /// Where a product goes: [m x n] of f32, bf16, f16, int8 or uint8.

@@ -6,9 +6,8 @@
 //             row_begin[row * num_spans + span] is the first entry of a row in a span.
 //   columns   whole columns, k ascending, as panels: [panel][column][16 rows]
 //
-// With both, w = dequantized + entries + columns. Entries are added to what the packed matrix has
-// in their place. Columns replace it: the packed matrix holds zeros there, and the integer path
-// leaves these columns of x out of the ranges that it quantizes x by.
+// Entries are added to what the packed matrix has in their place. Columns replace it: products
+// leave the packed matrix's column out, and with it x's from the ranges that x is quantized by.
 #ifndef NIBBLE_FORMAT_OUTLIERS_H_
 #define NIBBLE_FORMAT_OUTLIERS_H_
 
@@ -132,10 +131,17 @@ inline void for_each_outlier(const outlier_data& o, std::size_t rows, std::size_
   }
 }
 
-/// w += outliers, in f32: from what was left in the packed matrix to the whole.
+/// Gives a dequantized matrix its outliers: single ones are added in f32 to what is there, columns
+/// are written over it.
 inline void add_outliers(const outlier_data& o, matrix_view<float> w) noexcept {
-  for_each_outlier(o, w.rows, w.cols,
+  outlier_data singles = o;
+  singles.num_columns = 0;
+  for_each_outlier(singles, w.rows, w.cols,
                    [&](std::size_t r, std::size_t c, float v) { w.row_data(r)[c] += v; });
+  outlier_data columns = o;
+  columns.num_values = 0;
+  for_each_outlier(columns, w.rows, w.cols,
+                   [&](std::size_t r, std::size_t c, float v) { w.row_data(r)[c] = v; });
 }
 
 /// Owns the outliers of an [n x k] matrix in one 64-byte aligned buffer. Move-only.

@@ -20,7 +20,7 @@
 
 #include "nibble/format/cpu_extensions.h"
 #include "nibble/kernel/epilogue-inl.h"
-#include "nibble/kernel/gemm_group-inl.h"
+#include "nibble/kernel/gemm_outliers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace nibble {
@@ -40,7 +40,7 @@ HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, siz
   if (first_row >= item.num_rows) return;
   const size_t rows = HWY_MIN(run.sizes.task_rows, item.num_rows - first_row);
   const auto multiply = [&](const packed_data& w, float* c) {
-    MultiplyGroup(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c});
+    MultiplyAll(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c});
   };
   const bool is_integer = run.plan.path == compute_path::integer;
   const TileSession tiles(run.plan.amx, is_integer ? TileDepth(run.shape.segment_cols) : 64);
@@ -70,17 +70,25 @@ HWY_INLINE size_t ChooseTaskRows(size_t rows, size_t groups, size_t threads) {
 template <class = void>
 HWY_NOINLINE void PrepareRow(const GemmRun& run, size_t r, float* scratch) {
   const activations& x = run.args.x;
+  const packed_shape& shape = run.shape;
   switch (run.plan.path) {
     case compute_path::integer: {
-      const size_t per_block = HWY_MAX(run.shape.block_cols, strip_cols);
-      PrepareCodes(x, r, run.shape, run.plan.per_block_scales ? per_block : run.shape.packed_cols,
+      const size_t per_block = HWY_MAX(shape.block_cols, strip_cols);
+      PrepareCodes(x, r, shape, run.plan.per_block_scales ? per_block : shape.packed_cols, run.kept,
                    scratch, run.x);
       break;
     }
-    case compute_path::bf16: PrepareHalves(x, r, run.shape, scratch, run.x); break;
+    case compute_path::bf16: PrepareHalves(x, r, shape, run.kept, scratch, run.x); break;
     default:
-      PackFloatRow(x, r, run.shape, scratch,
-                   const_cast<float*>(run.x.floats) + r * run.x.float_stride);
+      if (run.x.in_place) break;
+      float* const row = const_cast<float*>(run.x.floats) + r * run.x.float_stride;
+      PackFloatRow(x, r, shape, scratch, row);
+      KeepColumns(x, r, shape, run.kept, row, run.x);
+  }
+  if (!run.x.flat_in_place) {
+    packed_shape plain;  // one block without padding
+    plain.cols = plain.block = plain.block_cols = plain.packed_cols = shape.cols;
+    PackFloatRow(x, r, plain, scratch, const_cast<float*>(run.x.flat) + r * run.x.flat_stride);
   }
 }
 
@@ -118,52 +126,74 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
                                          : path == compute_path::bf16 ? 2
                                                                       : 4);
   z.task_rows = ChooseTaskRows(z.most_rows, z.groups, args.with->num_threads());
+  for (const detail::gemm_item& item : args.items) {
+    z.outlier_values = z.outlier_values || item.w->outliers.num_values != 0 ||
+                       (item.pair != nullptr && item.pair->outliers.num_values != 0);
+  }
   return z;
+}
+
+/// Places of prepared rows. Returns what follows them.
+template <class = void>
+HWY_NOINLINE uint8_t* PlaceRows(GemmRun& run, uint8_t* at) {
+  const activations& from = run.args.x;
+  const packed_shape& shape = run.shape;
+  PreparedX& x = run.x;
+  const bool plain = from.type == number_type::f32 && from.order == nullptr;
+  x.in_place = run.plan.path == compute_path::exact && plain && run.kept.count() == 0 &&
+               shape.packed_cols == shape.cols;
+  x.segment_stride = shape.num_segments();
+  if (run.plan.path == compute_path::integer) {
+    // An odd number of cache lines: the rows of a tile lie in different sets.
+    x.code_stride = RoundUp(shape.packed_cols, 128) + 64;
+    x.codes = TakeScratch<int8_t>(at, from.rows * x.code_stride);
+    x.scales = TakeScratch<float>(at, from.rows * x.segment_stride);
+    x.sums = TakeScratch<int32_t>(at, from.rows * x.segment_stride);
+    x.zeros = HasZeros(from) ? TakeScratch<int32_t>(at, from.rows) : nullptr;
+  } else if (run.plan.path == compute_path::bf16) {
+    x.half_stride = RoundUp(shape.packed_cols, 64) + 32;
+    x.halves = TakeScratch<uint16_t>(at, from.rows * x.half_stride);
+  } else if (x.in_place) {
+    x.floats = static_cast<const float*>(from.data);
+    x.float_stride = from.stride;
+  } else {
+    x.float_stride = RoundUp(shape.packed_cols, 16) + 16;
+    x.floats = TakeScratch<float>(at, from.rows * x.float_stride);
+  }
+  if (run.kept.count() != 0) x.kept = TakeScratch<float>(at, from.rows * run.kept.count());
+  if (!run.sizes.outlier_values) return at;
+  x.flat_in_place = plain;
+  x.flat_stride = plain ? from.stride : RoundUp(shape.cols, 16) + 16;
+  x.flat = plain ? static_cast<const float*>(from.data)
+                 : TakeScratch<float>(at, from.rows * x.flat_stride);
+  if (from.rows >= kLeastAcrossRows) {
+    x.across = TakeScratch<float>(at, RoundUp(from.rows, hn::Lanes(LaneTag())) * shape.cols);
+  }
+  return at;
 }
 
 template <class = void>
 HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan& plan,
-                          const PackedOps& ops) {
+                          const PackedOps& ops, const KeptColumns& kept) {
   context& with = *args.with;
   const packed_shape& shape = args.items[0].w->shape;
-  GemmRun run{args, plan, ops, shape, ChooseSizes(args, plan.path, ops), {}, nullptr, 1};
+  GemmRun run{args, plan, ops, shape, kept, ChooseSizes(args, plan.path, ops), {}, nullptr, 1};
   if (run.sizes.most_rows == 0 || run.sizes.groups == 0) return errc::ok;
 
   GemmScratch& z = run.sizes;
-  const bool integer = plan.path == compute_path::integer;
+  z.outlier_cols = HWY_MIN(kOutlierCols, kept.count());
   run.row_blocks = (z.most_rows + z.task_rows - 1) / z.task_rows;
 
-  // Places: prepared rows, a row of floats per worker, then scratch per worker.
+  // Places: prepared rows, then per worker its scratch and a row of floats.
   const size_t x_rows = args.x.rows;
-  const bool in_place = plan.path == compute_path::exact && args.x.type == number_type::f32 &&
-                        args.x.order == nullptr && shape.packed_cols == shape.cols;
   const auto place = [&](uint8_t* at) {
     const uint8_t* const start = at;
-    PreparedX& x = run.x;
-    x.segment_stride = shape.num_segments();
-    if (integer) {
-      // An odd number of cache lines: the rows of a tile lie in different sets.
-      x.code_stride = RoundUp(shape.packed_cols, 128) + 64;
-      x.codes = TakeScratch<int8_t>(at, x_rows * x.code_stride);
-      x.scales = TakeScratch<float>(at, x_rows * x.segment_stride);
-      x.sums = TakeScratch<int32_t>(at, x_rows * x.segment_stride);
-      x.zeros = HasZeros(args.x) ? TakeScratch<int32_t>(at, x_rows) : nullptr;
-    } else if (plan.path == compute_path::bf16) {
-      x.half_stride = RoundUp(shape.packed_cols, 64) + 32;
-      x.halves = TakeScratch<uint16_t>(at, x_rows * x.half_stride);
-    } else if (in_place) {
-      x.floats = static_cast<const float*>(args.x.data);
-      x.float_stride = args.x.stride;
-    } else {
-      x.float_stride = RoundUp(shape.packed_cols, 16) + 16;
-      x.floats = TakeScratch<float>(at, x_rows * x.float_stride);
-    }
-    run.workers = at;
-    uint8_t* worker_end = at;
+    run.workers = PlaceRows(run, at);
+    uint8_t* worker_end = run.workers;
     PlaceWorker(run, worker_end);
     TakeScratch<float>(worker_end, RowFloats(shape));
-    z.worker_bytes = static_cast<size_t>(worker_end - at);
-    return static_cast<size_t>(at - start) + z.worker_bytes * with.num_threads();
+    z.worker_bytes = static_cast<size_t>(worker_end - run.workers);
+    return static_cast<size_t>(run.workers - start) + z.worker_bytes * with.num_threads();
   };
   alignas(64) static constexpr uint8_t kNowhere[64] = {};
   const size_t bytes = place(const_cast<uint8_t*>(kNowhere));
@@ -171,7 +201,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
   if (scratch.data() == nullptr) return errc::out_of_memory;
   place(scratch.data());
 
-  if (!in_place) {
+  if (!run.x.in_place || !run.x.flat_in_place) {
     with.run(
         x_rows,
         [](void* p, size_t r, size_t worker) {
@@ -180,6 +210,15 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
           PrepareRow(
               go, r,
               reinterpret_cast<float*>(go.workers + (worker + 1) * go.sizes.worker_bytes - floats));
+        },
+        &run);
+  }
+  if (run.x.across != nullptr) {
+    with.run(
+        RoundUp(x_rows, hn::Lanes(LaneTag())) / hn::Lanes(LaneTag()),
+        [](void* p, size_t block, size_t) {
+          const GemmRun& go = *static_cast<const GemmRun*>(p);
+          LayAcross(go.x, go.args.x.rows, go.shape.cols, block);
         },
         &run);
   }
@@ -200,6 +239,48 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
       },
       &run);
   return errc::ok;
+}
+
+/// LLM.int8: finds the columns in which x has outliers, then multiplies.
+template <class = void>
+HWY_NOINLINE errc RunGemmSplittingX(const detail::gemm_args& args, const detail::gemm_plan& plan,
+                                    const PackedOps& ops, KeptColumns kept) {
+  context& with = *args.with;
+  const size_t cols = args.x.cols;
+  const size_t workers = with.num_threads();
+  const context::lease scratch(with,
+                               workers * (RoundUp(cols, 64) + sizeof(FoundBy)) + 128 + cols * 4);
+  if (scratch.data() == nullptr) return errc::out_of_memory;
+  uint8_t* at = scratch.data();
+  struct Search {
+    const activations& x;
+    float threshold;
+    FoundBy* found_by;
+  } search{args.x, args.options.outlier_threshold, TakeScratch<FoundBy>(at, workers)};
+  uint32_t* const list = TakeScratch<uint32_t>(at, cols);
+  for (size_t i = 0; i < workers; ++i) {
+    search.found_by[i] = FoundBy{{}, TakeScratch<uint8_t>(at, cols)};
+    std::memset(search.found_by[i].marks, 0, cols);
+  }
+  with.run(
+      args.x.rows,
+      [](void* p, size_t r, size_t worker) {
+        const Search& go = *static_cast<const Search*>(p);
+        FoundBy& by = go.found_by[worker];
+        MarkOutliers(go.x, r, go.threshold, by.marks, by.found);
+      },
+      &search);
+  kept.threshold = args.options.outlier_threshold;
+  kept.of_x = list;
+  kept.num_of_x = ListColumns(args.x, search.found_by, workers, kept, list);
+  if (outlier_statistics* const to = args.options.outliers_found) {
+    to->num_columns = kept.num_of_x;
+    for (size_t i = 0; i < workers; ++i) {
+      to->num_values += search.found_by[i].found.num_values;
+      to->largest = HWY_MAX(to->largest, search.found_by[i].found.largest);
+    }
+  }
+  return RunGemm(args, plan, ops, kept);
 }
 
 /// Which path, and how: the only place that decides.
@@ -266,7 +347,16 @@ template <class Kind>
 HWY_NOINLINE errc GemmKernel(const detail::gemm_args& args) {
   detail::gemm_plan plan;
   PlanKernel<Kind>(args, &plan);
-  return RunGemm(args, plan, OpsOf(Kind()));
+  KeptColumns kept;
+  kept.of_w = args.items[0].w->outliers.columns;
+  kept.num_of_w = args.items[0].w->outliers.num_columns;
+  const PackedOps ops = OpsOf(Kind());
+  if (!(args.options.outlier_threshold > 0)) return RunGemm(args, plan, ops, kept);
+  if (args.options.outliers_found != nullptr) *args.options.outliers_found = {};
+  if (plan.path != compute_path::integer || is_code(args.x.type)) {
+    return RunGemm(args, plan, ops, kept);
+  }
+  return RunGemmSplittingX(args, plan, ops, kept);
 }
 
 }  // namespace HWY_NAMESPACE

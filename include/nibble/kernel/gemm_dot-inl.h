@@ -55,8 +55,9 @@ constexpr QuadDot QuadDotOf() {
   return QuadDot::kAny;  // one instruction for all levels
 #endif
 }
-/// What floats are multiplied, and how. kBf16Extension: by AVX512_BF16.
-enum class FloatDot { kF32, kBf16, kBf16Extension };
+/// What floats are multiplied, and how. kBf16Extension: by AVX512_BF16. kRounded: f32 products that
+/// are rounded before they are added, the same everywhere.
+enum class FloatDot { kF32, kBf16, kBf16Extension, kRounded };
 
 // Extensions are written as assembly, which needs no flags and no attributes, so the tiles around
 // them are the target's own. Only these targets have them:
@@ -113,10 +114,12 @@ template <FloatDot kDot>
 HWY_INLINE hn::Vec<LaneTag> DotFloat(LevelVec w, const uint8_t* HWY_RESTRICT x,
                                      hn::Vec<LaneTag> sum) {
   const LaneTag df;
-  if constexpr (kDot == FloatDot::kF32) {
+  if constexpr (kDot == FloatDot::kF32 || kDot == FloatDot::kRounded) {
     float one;
     std::memcpy(&one, x, 4);
-    return hn::MulAdd(hn::BitCast(df, w), hn::Set(df, one), sum);
+    const auto a = hn::BitCast(df, w);
+    const auto b = hn::Set(df, one);
+    return kDot == FloatDot::kF32 ? hn::MulAdd(a, b, sum) : MulThenAdd(a, b, sum);
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64
   } else if constexpr (kDot == FloatDot::kBf16Extension) {
     uint32_t two;

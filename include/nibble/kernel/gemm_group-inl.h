@@ -65,6 +65,17 @@ struct GroupJob {
   }
 };
 
+/// Scales and shifts of one block of a panel, as dequantizing wants them.
+template <class = void>
+HWY_NOINLINE void ReadBlockFactors(const GroupJob& job, size_t panel, size_t block,
+                                   float* HWY_RESTRICT scales, float* HWY_RESTRICT shifts) {
+  const PackedOps& ops = job.run.ops;
+  ops.scales(job.w, detail::scale_codes, panel, block, 1, scales);
+  if (ops.shift == detail::shift_use::none) return;
+  ops.shifts(job.w, detail::shift_codes, panel, block, 1, shifts);
+  for (size_t i = 0; ops.minimum && i < panel_rows; ++i) shifts[i] = -shifts[i];
+}
+
 /// Scales and shifts of `segments` segments of every panel, as floats.
 template <class = void>
 HWY_NOINLINE void ReadFactors(const GroupJob& job, size_t segment, size_t segments) {

@@ -28,6 +28,8 @@ HWY_NOINLINE void IntTiles(const IntTileArgs& a, size_t rows, size_t columns) {
 struct PackedOps {
   void (*levels)(const uint8_t*, size_t, const detail::codec_info&, uint8_t*);
   FloatDecoder floats;
+  void (*column)(const uint8_t*, size_t, const detail::codec_info&, const float*, const float*,
+                 float*);
   void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*int_tiles)(const IntTileArgs&, size_t, size_t);
@@ -58,6 +60,7 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
   o.floats = &DecodeFloats<Codec, kUse>;
+  o.column = &DecodeColumn<Codec, kUse>;
   if constexpr (kHasFloatGemv) o.float_gemv = &FloatGemv<Codec, kUse>;
   o.scales = &ReadFactor<Scale>;
   o.shifts = &ReadFactor<ShiftFactor>;
@@ -83,6 +86,8 @@ struct GemmScratch {
   size_t task_rows;
   size_t w_bytes;  ///< of one panel's decoded chunk
   size_t worker_bytes;
+  bool outlier_values;  ///< some matrix has single outliers
+  size_t outlier_cols;  ///< columns multiplied in f32 at a time, or 0
 };
 
 /// Groups of panels of one matrix.
@@ -112,6 +117,8 @@ struct WorkerScratch {
   const float** x_scale;
   const int32_t** x_sum;
   int32_t* x_zero;
+  float* columns;  ///< [kGroupPanels][outlier_cols][16], outlier columns of w
+  float* across;   ///< [kGroupColumns][lanes], sums with a row of x per lane
 };
 
 struct GemmRun {
@@ -119,6 +126,7 @@ struct GemmRun {
   const detail::gemm_plan& plan;
   const PackedOps& ops;
   const packed_shape& shape;  ///< of the first matrix; k is that of all
+  KeptColumns kept;
   GemmScratch sizes;
   PreparedX x;
   uint8_t* workers;
@@ -151,6 +159,9 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   s.x_scale = TakeScratch<const float*>(at, z.task_rows);
   s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);
   s.x_zero = TakeScratch<int32_t>(at, z.task_rows);
+  s.columns = TakeScratch<float>(at, kGroupPanels * z.outlier_cols * panel_rows);
+  const size_t lanes = hn::Lanes(LaneTag());
+  s.across = TakeScratch<float>(at, z.outlier_values ? (kGroupColumns + lanes) * lanes : 0);
   return s;
 }
 

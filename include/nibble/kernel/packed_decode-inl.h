@@ -320,6 +320,44 @@ HWY_NOINLINE void DecodeFloats(const uint8_t* HWY_RESTRICT strip, size_t num_str
   }
 }
 
+/// 64 bytes of codes of quad `quad` of a strip. Not inlined: it differs between widths only.
+template <int kBits>
+HWY_NOINLINE void CopyQuad(const uint8_t* HWY_RESTRICT strip, size_t quad,
+                           uint8_t* HWY_RESTRICT out) {
+  for (size_t part = 0; part < 64; part += hn::Lanes(LevelTag())) {
+    Unroll<8>([&](auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+      if (quad == q) hn::StoreU(QuadCodes<kBits, q>(strip, part), LevelTag(), out + part);
+    });
+  }
+}
+
+/// Values of column k of a strip: what DecodeFloats makes of it, alone.
+template <class Codec, detail::shift_use kShift>
+HWY_NOINLINE void DecodeColumn(const uint8_t* HWY_RESTRICT strip, size_t k,
+                               const detail::codec_info& info, const float* HWY_RESTRICT scales,
+                               const float* HWY_RESTRICT shifts, float* HWY_RESTRICT out) {
+  const LaneTag df;
+  const hn::RebindToUnsigned<LaneTag> du;
+  constexpr size_t kPerLane = Codec::bits <= 8 ? 4 : 32 / static_cast<size_t>(Codec::bits);
+  constexpr int kWidth = 32 / static_cast<int>(kPerLane);
+  HWY_ALIGN uint8_t quad[64];
+  const uint8_t* from = strip + k / kPerLane * 64;
+  if constexpr (Codec::bits <= 8) {
+    CopyQuad<Codec::bits>(strip, k / 4, quad);
+    from = quad;
+  }
+  const int shift_bits = static_cast<int>(k % kPerLane) * kWidth;
+  const auto mask = hn::Set(du, static_cast<uint32_t>((uint64_t{1} << kWidth) - 1));
+  for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(df)) {
+    const auto four = hn::BitCast(du, hn::LoadU(LevelTag(), from + 4 * lane));
+    const auto codes = hn::And(hn::ShiftRightSame(four, shift_bits), mask);
+    const auto shift =
+        kShift == detail::shift_use::none ? hn::Zero(df) : hn::LoadU(df, shifts + lane);
+    hn::StoreU(Scaled<kShift>(ValuesOf<Codec>(codes, info), hn::LoadU(df, scales + lane), shift),
+               df, out + lane);
+  }
+}
+
 /// 2 * num_pairs rows of 16 floats as pairs of bf16. kExtension: by AVX512_BF16, where subnormals
 /// become zero; 2 operations, not 17.
 template <bool kExtension>
