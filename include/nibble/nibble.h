@@ -11,6 +11,7 @@
 #include "nibble/gemm_bound.h"
 #include "nibble/matrix.h"
 #include "nibble/metrics.h"
+#include "nibble/outliers.h"
 #include "nibble/pack.h"
 #include "nibble/quantize.h"
 #include "nibble/target.h"
