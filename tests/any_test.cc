@@ -110,6 +110,78 @@ TEST_CASE("floats are quantized and packed by the name of a format", "[any]") {
   }
 }
 
+TEST_CASE("several products by name share one x", "[any]") {
+  const std::vector<float> x = some_floats();
+  context with(parallel::serial());
+  const std::string_view name = "int4_g32_f16";
+  const auto q = pack(name, matrix_view<const float>(x.data(), rows, cols), with);
+  const auto k = pack(name, matrix_view<const float>(x.data() + cols, rows - 5, cols), with);
+  REQUIRE(q.has_value());
+  REQUIRE(k.has_value());
+  const std::size_t m = 6;
+  const matrix_view<const float> some_x(x.data() + 7, m, cols);
+  std::vector<float> y(m * rows), y_k(m * (rows - 5), -1.0f);
+  std::vector<float> expected(m * rows), expected_k(m * (rows - 5), -1.0f);
+  const std::vector<float> bias(rows, 0.5f);
+  any_product both[2];
+  both[0].w = *q;
+  both[0].y = matrix_view<float>(y.data(), m, rows);
+  both[0].post.bias = bias.data();
+  both[1].w = *k;
+  both[1].y = matrix_view<float>(y_k.data(), m, rows - 5);
+  const std::uint32_t routed[] = {4, 1};
+  both[1].x_rows = routed;
+  both[1].num_rows = 2;
+  REQUIRE(gemm_many(both, some_x, with) == errc::ok);
+  REQUIRE(gemm_many({}, some_x, with) == errc::ok);
+
+  REQUIRE(gemm(*q, some_x, matrix_view<float>(expected.data(), m, rows), with, both[0].post) ==
+          errc::ok);
+  for (const std::size_t row : routed) {
+    REQUIRE(gemv(*k, some_x.row(row), std::span(expected_k).subspan(row * (rows - 5), rows - 5),
+                 with) == errc::ok);
+  }
+  CHECK(y == expected);
+  CHECK(y_k == expected_k);
+}
+
+TEST_CASE("a format by name carries outliers", "[any]") {
+  std::vector<float> w = some_floats();
+  for (std::size_t i = 0; i < w.size(); i += 41) w[i] = 20.0f + static_cast<float>(i % 3);
+  const matrix_view<const float> matrix(w.data(), rows, cols);
+  context with(parallel::serial());
+  const std::uint32_t list[] = {7, 100};
+  for (const outlier_rule& rule : {outlier_rule::above(20), outlier_rule::columns(list)}) {
+    const auto typed = pack_with_outliers<int4_g32_f16>(matrix, rule, with);
+    auto packed = pack_with_outliers("int4_g32_f16", matrix, rule, with);
+    REQUIRE(typed.has_value());
+    REQUIRE(packed.has_value());
+    CHECK(packed->bytes() == typed->bytes());
+    const auto parts = split_outliers(matrix, rule);
+    REQUIRE(parts.has_value());
+    const auto rest = pack("int4_g32_f16", parts->rest(), with);
+    REQUIRE(rest.has_value());
+    CHECK(packed->bytes() == rest->bytes() + parts->part.bytes());
+
+    std::vector<float> values(rows * cols), expected(rows * cols);
+    REQUIRE(dequantize(*packed, matrix_view<float>(values.data(), rows, cols)) == errc::ok);
+    REQUIRE(dequantize(*rest, matrix_view<float>(expected.data(), rows, cols)) == errc::ok);
+    add_outliers(parts->part.view(), {expected.data(), rows, cols});
+    CHECK(values == expected);
+
+    std::vector<float> y(rows), y_any(rows);
+    REQUIRE(gemv(*typed, std::span(w).first(cols), y, with) == errc::ok);
+    REQUIRE(gemv(*packed, std::span(w).first(cols), y_any, with) == errc::ok);
+    CHECK(y == y_any);
+    const any_packed_matrix moved = std::move(*packed);
+    REQUIRE(gemv(moved, std::span(w).first(cols), y_any, with) == errc::ok);
+    CHECK(y == y_any);
+  }
+  CHECK(pack_with_outliers("no such", matrix, outlier_rule(), with).error() == errc::not_found);
+  CHECK(pack_with_outliers("q4_K", matrix, outlier_rule::largest(2), with).error() ==
+        errc::invalid_argument);
+}
+
 TEST_CASE("an unknown name is not found, and its neighbours are named", "[any]") {
   context with(parallel::serial());
   CHECK(find_format("int4_g32_f61") == nullptr);

@@ -15,7 +15,7 @@
 #include "nibble/format/fingerprint.h"
 #include "nibble/format/names.h"
 #include "nibble/gemm.h"
-#include "nibble/quantize.h"
+#include "nibble/outliers.h"
 
 namespace nibble::inline NIBBLE_ABI {
 
@@ -34,11 +34,8 @@ struct any_format {
                                               context&) noexcept = nullptr;
   result<any_packed_matrix> (*pack_floats)(const any_format&, matrix_view<const float>,
                                            const quantize_options&, context&) noexcept = nullptr;
-  errc (*gemm)(const packed_data&, const activations&, const results&, context&, const epilogue&,
-               const gemm_options&) noexcept = nullptr;
-  errc (*gemm_gated)(const packed_data&, const packed_data&, const activations&, const results&,
-                     context&, const epilogue&, const second_channels&,
-                     const gemm_options&) noexcept = nullptr;
+  errc (*multiply)(std::span<const detail::gemm_item>, const activations&, context&,
+                   const gemm_options&) noexcept = nullptr;
   call_plan (*explain)(const packed_data&, const activations&, const context&, const gemm_options&,
                        number_type) noexcept = nullptr;
   errc (*dequantize)(const packed_data&, matrix_view<float>) noexcept = nullptr;
@@ -52,9 +49,10 @@ struct any_packed_view {
   [[nodiscard]] std::string_view name() const noexcept { return format->name; }
   [[nodiscard]] std::size_t rows() const noexcept { return data.shape.rows; }
   [[nodiscard]] std::size_t cols() const noexcept { return data.shape.cols; }
-  /// Bytes of codes, scales and padding.
+  /// Bytes of codes, scales, outliers and padding.
   [[nodiscard]] std::size_t bytes() const noexcept {
-    return detail::packed_sizes_of(format->structure, data.shape, data.super_every).total;
+    return detail::packed_sizes_of(format->structure, data.shape, data.super_every).total +
+           detail::outlier_sizes_of(data.outliers, rows(), cols()).total;
   }
 };
 
@@ -64,7 +62,7 @@ class any_packed_matrix {
   any_packed_matrix() = default;
   template <nibble::format F>
   any_packed_matrix(const any_format& f, packed_matrix<F> m) noexcept
-      : view_{&f, m.data()}, buffer_(m.release()) {}
+      : view_{&f, m.data()}, buffer_(m.release()), outliers_(m.release_outliers()) {}
 
   [[nodiscard]] any_packed_view view() const noexcept { return view_; }
   operator any_packed_view() const noexcept { return view_; }  // NOLINT: implicit by design
@@ -73,9 +71,18 @@ class any_packed_matrix {
   [[nodiscard]] std::size_t cols() const noexcept { return view_.cols(); }
   [[nodiscard]] std::size_t bytes() const noexcept { return view_.bytes(); }
 
+  /// As packed_matrix::attach().
+  void attach(packed_outliers o) noexcept {
+    NIBBLE_ASSERT(o.rows() == rows() && o.cols() == cols(),
+                  "attach: outliers of a matrix of another shape");
+    outliers_ = std::move(o);
+    view_.data.outliers = outliers_.view();
+  }
+
  private:
   any_packed_view view_;
   detail::packed_buffer buffer_;
+  packed_outliers outliers_;
 };
 
 /// The format of that name, or null.
@@ -111,11 +118,27 @@ class any_packed_matrix {
   return f.pack_floats(f, x, options, with);
 }
 
-/// As gemm(), gemv(), gemm_gated() and explain() of a known format.
+/// As pack_with_outliers() of a known format.
+[[nodiscard]] inline result<any_packed_matrix> pack_with_outliers(
+    const any_format& f, matrix_view<const float> w, const outlier_rule& rule, context& with,
+    const quantize_options& options = {}, outlier_type type = outlier_type::automatic) noexcept {
+  auto parts = split_outliers(w, rule, type);
+  if (!parts) return parts.error();
+  auto packed = pack(f, parts->rest(), with, options);
+  if (packed) packed->attach(std::move(parts->part));
+  return packed;
+}
+
+/// As gemm(), gemv(), gemm_gated(), gemm_many() and explain() of a known format.
 [[nodiscard]] inline errc gemm(const any_packed_view& w, const activations& x, const results& y,
                                context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
-  return w.format->gemm(w.data, x, y, with, post, options);
+  detail::gemm_item item;
+  item.w = &w.data;
+  item.y = y;
+  item.post = &post;
+  item.num_rows = x.rows;
+  return w.format->multiply({&item, 1}, x, with, options);
 }
 [[nodiscard]] inline errc gemv(const any_packed_view& w, std::span<const float> x,
                                std::span<float> y, context& with, const epilogue& post = {},
@@ -131,7 +154,46 @@ class any_packed_matrix {
                                      const gemm_options& options = {}) noexcept {
   NIBBLE_ASSERT(gate.format->fingerprint == up.format->fingerprint,
                 "gemm_gated: the two matrices differ in format");
-  return gate.format->gemm_gated(gate.data, up.data, x, y, with, gate_post, up_channels, options);
+  detail::gemm_item item;
+  item.w = &gate.data;
+  item.pair = &up.data;
+  item.y = y;
+  item.post = &gate_post;
+  item.pair_channels = up_channels;
+  item.num_rows = x.rows;
+  return gate.format->multiply({&item, 1}, x, with, options);
+}
+
+/// One product of several that share x: as product<F>.
+struct any_product {
+  any_packed_view w;
+  results y;
+  epilogue post{};
+  const std::uint32_t* x_rows = nullptr;
+  const std::uint32_t* y_rows = nullptr;
+  std::size_t num_rows = 0;
+};
+
+/// All matrices are of one format.
+[[nodiscard]] inline errc gemm_many(std::span<const any_product> products, const activations& x,
+                                    context& with, const gemm_options& options = {}) noexcept {
+  NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
+  if (products.empty()) return errc::ok;
+  const any_format& f = *products.front().w.format;
+  std::array<detail::gemm_item, max_products> items;
+  std::size_t n = 0;
+  for (const any_product& p : products) {
+    NIBBLE_ASSERT(p.w.format->fingerprint == f.fingerprint,
+                  "gemm_many: the matrices differ in format");
+    detail::gemm_item& item = items[n++];
+    item.w = &p.w.data;
+    item.y = p.y;
+    item.post = &p.post;
+    item.x_rows = p.x_rows;
+    item.y_rows = p.y_rows != nullptr ? p.y_rows : p.x_rows;
+    item.num_rows = p.x_rows != nullptr ? p.num_rows : x.rows;
+  }
+  return f.multiply({items.data(), n}, x, with, options);
 }
 [[nodiscard]] inline call_plan explain(const any_packed_view& w, const activations& x,
                                        const context& with, const gemm_options& options = {},
@@ -139,11 +201,13 @@ class any_packed_matrix {
   return w.format->explain(w.data, x, with, options, y_type);
 }
 
-/// The values of a packed matrix, in every bit those of its quantized rows. Unpacks all of it
-/// first: out_of_memory if there is no room.
+/// The values of a packed matrix, in every bit those of its quantized rows, with its outliers.
+/// Unpacks all of it first: out_of_memory if there is no room.
 [[nodiscard]] inline errc dequantize(const any_packed_view& w, matrix_view<float> y) noexcept {
   NIBBLE_ASSERT(w.rows() == y.rows && w.cols() == y.cols, "dequantize: shapes of w and y differ");
-  return w.format->dequantize(w.data, y);
+  const errc e = w.format->dequantize(w.data, y);
+  if (e == errc::ok) add_outliers(w.data.outliers, y);
+  return e;
 }
 
 namespace detail {
@@ -179,15 +243,6 @@ struct erased_functions {
     if (!m) return m.error();
     return any_packed_matrix(f, std::move(*m));
   }
-  static errc gemm(const packed_data& w, const activations& x, const results& y, context& with,
-                   const epilogue& post, const gemm_options& options) noexcept {
-    return nibble::gemm<F>(view(w), x, y, with, post, options);
-  }
-  static errc gemm_gated(const packed_data& gate, const packed_data& up, const activations& x,
-                         const results& y, context& with, const epilogue& post,
-                         const second_channels& channels, const gemm_options& options) noexcept {
-    return nibble::gemm_gated<F>(view(gate), view(up), x, y, with, post, channels, options);
-  }
   static call_plan explain(const packed_data& w, const activations& x, const context& with,
                            const gemm_options& options, number_type y_type) noexcept {
     return nibble::explain<F>(view(w), x, with, options, y_type);
@@ -201,9 +256,9 @@ struct erased_functions {
   }
 
   static constexpr any_format table = {
-      F::name,      fingerprint_of<F>(), structure_of<F>(), &make_packed_data<F>,
-      &supports<F>, &quantized_bytes,    &pack_quantized,   &pack_floats,
-      &gemm,        &gemm_gated,         &explain,          &dequantize};
+      F::name,          fingerprint_of<F>(), structure_of<F>(), &make_packed_data<F>, &supports<F>,
+      &quantized_bytes, &pack_quantized,     &pack_floats,      &multiply_items<F>,   &explain,
+      &dequantize};
 };
 
 template <class List>
@@ -251,6 +306,13 @@ struct any_formats {
   if (f == nullptr) return errc::not_found;
   return pack(*f, x, with, options);
 }
+[[nodiscard]] inline result<any_packed_matrix> pack_with_outliers(
+    std::string_view name, matrix_view<const float> w, const outlier_rule& rule, context& with,
+    const quantize_options& options = {}, outlier_type type = outlier_type::automatic) noexcept {
+  const any_format* f = find_format(name);
+  if (f == nullptr) return errc::not_found;
+  return pack_with_outliers(*f, w, rule, with, options, type);
+}
 #endif
 
 }  // namespace nibble::inline NIBBLE_ABI
@@ -259,4 +321,4 @@ struct any_formats {
 
 // Again, outside the guard: they are read once per target.
 #include "nibble/gemm.h"
-#include "nibble/quantize.h"
+#include "nibble/outliers.h"

@@ -123,7 +123,8 @@ template <format F>
   return pack<F>(from.view(), with);
 }
 
-/// The way back: the codes and scales that were packed, in every bit.
+/// The way back: the codes and scales that were packed, in every bit. Outliers stay where they are:
+/// these are the rows that they were split from (add_outliers() gives dequantized rows theirs).
 ///
 /// @param to  [n x k], written completely, padding included.
 ///
