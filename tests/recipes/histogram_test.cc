@@ -347,6 +347,8 @@ TEST_CASE("histogram: mse keeps what is exact and cuts what is rare, by hand") {
   std::vector<float> values(1000, 150.5f);
   values.push_back(1500.5f);
   CHECK(*of(values).mse(2) == value_range{150.5f, 151.5f});
+  // 1350.5 and 1351.5 both cost 150^2 + 151^2; the smaller is taken.
+  CHECK(*of({1200.5f, 1501.5f}).mse(2) == value_range{1200.5f, 1350.5f});
 }
 
 TEST_CASE("histogram: entropy against explicit distributions") {
