@@ -26,13 +26,20 @@ void check_format(const nibble::packed_file& file, const nibble::packed_entry& e
   if (!w) return;
   require(e.format == F::name, "a matrix has the format of its name");
   const auto z = nibble::detail::packed_sizes_of<F>(w->data.shape, w->data.super_every);
-  require(z.total == e.bytes.size(), "a matrix has the size of its shape");
+  require(z.total + e.sizes_of_outliers().total == e.bytes.size(),
+          "a matrix has the size of its shape");
   std::uint8_t all = 0;  // every byte can be read
   for (std::size_t i = 0; i < z.bytes[0]; ++i) all |= w->data.codes[i];
   for (std::size_t p = 0; p < nibble::detail::num_parts; ++p) {
     for (std::size_t i = 0; i < z.bytes[1 + p]; ++i) all |= w->data.parts[p][i];
   }
-  require(all == 0 || e.bytes.size() != 0, "bytes come from the file");
+  float sum = 0;
+  nibble::for_each_outlier(w->data.outliers, w->rows(), w->cols(),
+                           [&](std::size_t row, std::size_t col, float v) {
+                             require(row < w->rows() && col < w->cols(), "outliers lie in w");
+                             sum += v;
+                           });
+  require((all == 0 && sum == 0) || e.bytes.size() != 0, "bytes come from the file");
 }
 
 void run(std::span<const std::byte> bytes) {
@@ -51,7 +58,7 @@ void run(std::span<const std::byte> bytes) {
     require(e.bytes.data() >= bytes.data() &&
                 e.bytes.data() + e.bytes.size() <= bytes.data() + bytes.size(),
             "data lies in the file");
-    require(e.sizes().total == e.bytes.size(), "data has the size of its shape");
+    require(e.total() == e.bytes.size(), "data has the size of its shape");
     used += e.bytes.size();
     check_format<nibble::int4_g32_f16>(*file, e);
     check_format<nibble::gguf::q4_K>(*file, e);

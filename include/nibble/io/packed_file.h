@@ -4,7 +4,8 @@
 //   64 bytes       header: magic, version, number of matrices, sizes, checksum of the table
 //   128 bytes each matrices: name, format and its fingerprint, shape, where its bytes are, checksum
 //   text           names of matrices and formats
-//   to the end     data: what packed_matrix holds, each at a multiple of 64, zeros between
+//   to the end     data: what packed_matrix holds, outliers too, each at a multiple of 64, zeros
+//                  between
 //
 // All numbers are little-endian. The same bytes serve every instruction set. A fingerprint says
 // what the bytes mean (format/fingerprint.h), so a format that changed under its name is refused.
@@ -37,8 +38,9 @@ using packed_entry = detail::packed_entry;
 /// The checked table of a file of packed matrices, and the file's mapping if it owns one.
 ///
 /// Every matrix lies inside the file at a multiple of 64 bytes, has the size of its shape, and
-/// shares no byte with another; names are unique. Whether codes and scales are those that were
-/// saved is asked of verify(). (Whatever they are, kernels read nothing outside of them.)
+/// shares no byte with another; names are unique; outliers lie inside their matrix. Whether codes,
+/// scales and values are those that were saved is asked of verify(). (Whatever they are, kernels
+/// read nothing outside of them.)
 class packed_file {
  public:
   explicit packed_file(detail::packed_index index) noexcept : index_(std::move(index)) {}
@@ -88,14 +90,15 @@ class packed_file {
 };
 
 /// Reads the table of a file in memory, best at a multiple of 64; the result points into `bytes`.
+/// A matrix with outliers needs a multiple of 4: else invalid_argument.
 ///
 /// Errors: bad_magic, bad_version. truncated: the file ends early. malformed: wrong or superfluous
-/// parts, a checksum of the table that is not right, data at no multiple of 64.
-/// shape_mismatch: sizes disagree with shapes. overflow, overlap, out_of_bounds, duplicate_name,
-/// out_of_memory as they say. limit_exceeded: more matrices than memory of the file's size + 1 MiB
-/// can list.
+/// parts, a checksum of the table that is not right, data at no multiple of 64, places of outliers
+/// that do not ascend inside their matrix. shape_mismatch: sizes disagree with shapes. overflow,
+/// overlap, out_of_bounds, duplicate_name, out_of_memory as they say. limit_exceeded: more matrices
+/// than memory of the file's size + 1 MiB can list.
 ///
-/// Allocates at most the file's size + 1 MiB. Reads the table only.
+/// Allocates at most the file's size + 1 MiB. Reads the table and the places of outliers.
 [[nodiscard]] inline result<packed_file> read_packed(std::span<const std::byte> bytes,
                                                      error_note* note = nullptr) noexcept {
   detail::packed_index index;

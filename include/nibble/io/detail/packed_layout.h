@@ -28,7 +28,11 @@ static_assert(std::endian::native == std::endian::little,
 //      the data, this field as 0   56  u64 blocks per super-scale, 64 per super-shift
 //  48  0                           72  f32 centre of scales, 76 of shifts
 //                                  80  u64 offset of the data, 88 bytes, 96 checksum
-//                                 104  0
+//                                104  u64 single outliers, 112 outlier columns
+//                                120  u8 types of their values (outlier_type_code), 121; 6 x 0
+//
+// The data of a matrix: codes, scales ..., then the arrays of its outlier_data, each filled up to a
+// multiple of 64 with zeros. Files without outliers have zeros from 104 on.
 inline constexpr std::string_view packed_magic = "NIBBLE\x16\x04";  // 16 rows x 4 k
 inline constexpr std::uint32_t packed_version = 1;
 inline constexpr std::size_t packed_header_bytes = 64;
@@ -36,6 +40,13 @@ inline constexpr std::size_t packed_entry_bytes = 128;
 inline constexpr std::size_t packed_checksum_at = 40;
 inline constexpr std::uint32_t max_packed_name = 65536;
 inline constexpr std::uint64_t packed_alignment = 64;
+
+/// Types of outliers, as a file has them: 0 f32, 1 bf16, 2 f16.
+inline constexpr number_type outlier_types[] = {number_type::f32, number_type::bf16,
+                                                number_type::f16};
+constexpr std::uint8_t outlier_type_code(number_type t) noexcept {
+  return t == number_type::bf16 ? 1 : t == number_type::f16 ? 2 : 0;
+}
 
 /// One matrix of a file.
 struct packed_entry {
@@ -46,11 +57,19 @@ struct packed_entry {
   packed_shape shape;
   std::array<std::size_t, 2> super_every{1, 1};
   std::array<float, 2> center{};
+  outlier_data outliers;  ///< counts and types; data() has the arrays
   std::span<const std::byte> bytes;
   std::uint64_t checksum = 0;
 
   [[nodiscard]] packed_sizes sizes() const noexcept {
     return packed_sizes_of(structure, shape, super_every);
+  }
+  [[nodiscard]] outlier_sizes sizes_of_outliers() const noexcept {
+    return outlier_sizes_of(outliers, shape.rows, shape.cols);
+  }
+  /// What `bytes` should have.
+  [[nodiscard]] std::size_t total() const noexcept {
+    return sizes().total + sizes_of_outliers().total;
   }
   /// The matrix, to be read as what `format` means.
   [[nodiscard]] packed_data data() const noexcept {
@@ -60,6 +79,8 @@ struct packed_entry {
     d.center = center;
     const packed_sizes z = sizes();
     const auto* base = reinterpret_cast<const std::uint8_t*>(bytes.data());
+    d.outliers = outliers;
+    point_into(d.outliers, sizes_of_outliers(), base + z.total);
     if (z.total == 0) return d;
     d.codes = base + z.offset[0];
     for (std::size_t i = 0; i < num_parts; ++i) {

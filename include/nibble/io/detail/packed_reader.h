@@ -25,8 +25,10 @@ class packed_reader {
   [[nodiscard]] errc read_entry(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc read_names(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc read_shape(const std::byte* field, packed_entry& entry) noexcept;
+  [[nodiscard]] errc read_outliers(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc place(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc check_places(packed_index& index) noexcept;
+  [[nodiscard]] errc check_outliers(const packed_entry& entry) noexcept;
   [[nodiscard]] errc check_table() noexcept;
   [[nodiscard]] static bool is_zero(const std::byte* begin, const std::byte* end) noexcept {
     for (; begin != end; ++begin) {
@@ -128,7 +130,7 @@ inline errc packed_reader::read_shape(const std::byte* field, packed_entry& entr
     }
     entry.structure.part_bytes[i] = bytes;
   }
-  if (!is_zero(field + 53, field + 56) || !is_zero(field + 104, field + packed_entry_bytes)) {
+  if (!is_zero(field + 53, field + 56) || !is_zero(field + 122, field + packed_entry_bytes)) {
     return fail(note_, errc::malformed, "matrix '%s': reserved bytes are not 0", name.text);
   }
   // Codes of at least a bit, padded to 16 rows and 16-fold at worst (blocks of 2), bound the sizes
@@ -156,11 +158,38 @@ inline errc packed_reader::read_shape(const std::byte* field, packed_entry& entr
   return errc::ok;
 }
 
+// At most one outlier per weight and 2^32 - 1 single ones, so their sizes are below 2^55.
+inline errc packed_reader::read_outliers(const std::byte* field, packed_entry& entry) noexcept {
+  const printable_name name(entry.name);
+  const std::uint64_t num_values = u64(field + 104);
+  const std::uint64_t num_columns = u64(field + 112);
+  const std::uint64_t rows = entry.shape.rows;
+  const std::uint64_t cols = entry.shape.cols;
+  if (num_values > 0xFFFFFFFFu || num_values > rows * cols || num_columns > cols) {
+    return fail(note_, errc::out_of_bounds,
+                "matrix '%s': %llu outliers and %llu columns of them in %llu x %llu", name.text,
+                ull{num_values}, ull{num_columns}, ull{rows}, ull{cols});
+  }
+  entry.outliers.num_values = static_cast<std::size_t>(num_values);
+  entry.outliers.num_columns = static_cast<std::size_t>(num_columns);
+  number_type* const types[] = {&entry.outliers.value_type, &entry.outliers.column_type};
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto code = std::to_integer<std::uint8_t>(field[120 + i]);
+    const std::uint64_t count = i == 0 ? num_values : num_columns;
+    if (code >= std::size(outlier_types) || (count == 0 && code != 0)) {
+      return fail(note_, errc::malformed, "matrix '%s': %llu outliers of type %u", name.text,
+                  ull{count}, unsigned{code});
+    }
+    *types[i] = outlier_types[code];
+  }
+  return errc::ok;
+}
+
 inline errc packed_reader::place(const std::byte* field, packed_entry& entry) noexcept {
   const printable_name name(entry.name);
   const std::uint64_t begin = u64(field + 80);
   const std::uint64_t bytes = u64(field + 88);
-  const std::uint64_t expected = entry.sizes().total;
+  const std::uint64_t expected = entry.total();
   if (bytes != expected) {
     return fail(note_, errc::shape_mismatch, "matrix '%s' has %llu bytes, but its shape needs %llu",
                 name.text, ull{bytes}, ull{expected});
@@ -185,6 +214,7 @@ inline errc packed_reader::place(const std::byte* field, packed_entry& entry) no
 inline errc packed_reader::read_entry(const std::byte* field, packed_entry& entry) noexcept {
   errc e = read_names(field, entry);
   if (e == errc::ok) e = read_shape(field, entry);
+  if (e == errc::ok) e = read_outliers(field, entry);
   if (e == errc::ok) e = place(field, entry);
   entry.fingerprint = u64(field + 16);
   entry.checksum = u64(field + 96);
@@ -215,6 +245,23 @@ inline errc packed_reader::check_places(packed_index& index) noexcept {
   const auto rest = file_.data() + file_.size() - covered;
   if (rest >= static_cast<std::ptrdiff_t>(packed_alignment)) {
     return fail(note_, errc::malformed, "the last bytes belong to no matrix");
+  }
+  return errc::ok;
+}
+
+// Kernels read x where outliers say.
+inline errc packed_reader::check_outliers(const packed_entry& entry) noexcept {
+  if (entry.outliers.empty()) return errc::ok;
+  const printable_name name(entry.name);
+  if (reinterpret_cast<std::uintptr_t>(entry.bytes.data()) % alignof(std::uint32_t) != 0) {
+    return fail(note_, errc::invalid_argument,
+                "matrix '%s' has outliers, so the file should be in memory at a multiple of 4",
+                name.text);
+  }
+  if (!outliers_are_sound(entry.data().outliers, entry.shape.rows, entry.shape.cols)) {
+    return fail(note_, errc::malformed,
+                "matrix '%s': the places of its outliers do not ascend inside %llu x %llu",
+                name.text, ull{entry.shape.rows}, ull{entry.shape.cols});
   }
   return errc::ok;
 }
@@ -250,6 +297,9 @@ inline errc packed_reader::read(packed_index& index) noexcept {
   }
   if (e = check_table(); e != errc::ok) return e;
   if (e = check_places(index); e != errc::ok) return e;
+  for (const packed_entry& entry : index.entries.items()) {
+    if (e = check_outliers(entry); e != errc::ok) return e;
+  }
   return sort_by_name(index.entries, index.by_name, "matrix", note_);
 }
 

@@ -54,6 +54,12 @@ class packed_writer {
   [[nodiscard]] static packed_sizes sizes_of(const named_packed& m) noexcept {
     return packed_sizes_of(m.structure, m.data.shape, m.data.super_every);
   }
+  [[nodiscard]] static outlier_sizes sizes_of_outliers(const named_packed& m) noexcept {
+    return outlier_sizes_of(m.data.outliers, m.data.shape.rows, m.data.shape.cols);
+  }
+  [[nodiscard]] static std::uint64_t total_of(const named_packed& m) noexcept {
+    return sizes_of(m).total + sizes_of_outliers(m).total;
+  }
 
   /// Calls fn(bytes) for the pieces of a matrix in order: multiples of 64 bytes. Padding is zeros,
   /// whatever it is in memory.
@@ -61,16 +67,26 @@ class packed_writer {
   static bool for_each_piece(const named_packed& m, Fn&& fn) noexcept {
     const packed_sizes z = sizes_of(m);
     for (std::size_t i = 0; i <= num_parts; ++i) {
-      const auto* p =
-          reinterpret_cast<const std::byte*>(i == 0 ? m.data.codes : m.data.parts[i - 1]);
-      const std::size_t whole = z.bytes[i] / packed_alignment * packed_alignment;
-      if (whole != 0 && !fn(std::span(p, whole))) return false;
-      if (whole == z.bytes[i]) continue;
-      std::byte last[packed_alignment] = {};
-      std::memcpy(last, p + whole, z.bytes[i] - whole);
-      if (!fn(std::span<const std::byte>(last))) return false;
+      const void* array = i == 0 ? m.data.codes : m.data.parts[i - 1];
+      if (!for_pieces_of(array, z.bytes[i], fn)) return false;
+    }
+    const outlier_data& o = m.data.outliers;
+    const void* const arrays[] = {o.row_begin, o.cols, o.values, o.columns, o.column_values};
+    const outlier_sizes y = sizes_of_outliers(m);
+    for (std::size_t i = 0; i < y.bytes.size(); ++i) {
+      if (!for_pieces_of(arrays[i], y.bytes[i], fn)) return false;
     }
     return true;
+  }
+  template <class Fn>
+  static bool for_pieces_of(const void* array, std::size_t bytes, Fn& fn) noexcept {
+    const auto* p = static_cast<const std::byte*>(array);
+    const std::size_t whole = bytes / packed_alignment * packed_alignment;
+    if (whole != 0 && !fn(std::span(p, whole))) return false;
+    if (whole == bytes) return true;
+    std::byte last[packed_alignment] = {};
+    std::memcpy(last, p + whole, bytes - whole);
+    return fn(std::span<const std::byte>(last));
   }
 
   std::span<const named_packed> matrices_;
@@ -117,8 +133,13 @@ inline void packed_writer::make_entry(const named_packed& m, std::byte* field, s
   checksum sum;
   for_each_piece(m, [&](std::span<const std::byte> piece) { return sum.add(piece), true; });
   store_le(field + 80, offset);
-  store_le(field + 88, std::uint64_t{sizes_of(m).total});
+  store_le(field + 88, total_of(m));
   store_le(field + 96, sum.value());
+  const outlier_data& o = m.data.outliers;
+  store_le(field + 104, std::uint64_t{o.num_values});
+  store_le(field + 112, std::uint64_t{o.num_columns});
+  store_le(field + 120, o.num_values == 0 ? std::uint8_t{0} : outlier_type_code(o.value_type));
+  store_le(field + 121, o.num_columns == 0 ? std::uint8_t{0} : outlier_type_code(o.column_type));
 }
 
 inline errc packed_writer::make_table() noexcept {
@@ -147,7 +168,7 @@ inline errc packed_writer::make_table() noexcept {
     };
     copy(m.name);
     copy(m.format);
-    offset += sizes_of(m).total;
+    offset += total_of(m);
     field += packed_entry_bytes;
   }
   std::byte* header = &table_[0];
