@@ -167,8 +167,8 @@ TEST_CASE("columns lie as panels of 16 rows, filled up with zeros", "[outliers]"
 
 TEST_CASE("the type of outliers is the narrowest that holds all", "[outliers]") {
   const auto type = [](std::vector<float> w, outlier_type asked = outlier_type::automatic) {
-    const std::uint32_t all[] = {0, 1};
-    const auto columns = split(w, 1, 2, outlier_rule::columns(all), asked);
+    const std::uint32_t both[] = {0, 1};
+    const auto columns = split(w, 1, 2, outlier_rule::columns(both), asked);
     const auto s = split(w, 1, 2, outlier_rule::above(0), asked);
     if (asked == outlier_type::automatic) {
       CHECK(s.part.view().value_type == columns.part.view().column_type);
