@@ -277,6 +277,12 @@ TEST_CASE("a stride is followed", "[outliers]") {
   CHECK(whole(*s) == std::vector<float>{1, 5, 7, 2});
 }
 
+TEST_CASE("no outliers take no time, however many rows a file claims", "[outliers]") {
+  const std::size_t rows = std::size_t{1} << 48;
+  for_each_outlier({}, rows, 0, [](auto...) { FAIL("there is none"); });
+  CHECK(detail::outliers_are_sound({}, rows, 0));
+}
+
 TEST_CASE("bad rules and bad weights are errors", "[outliers]") {
   const auto error = [](const outlier_rule& rule) {
     return split_outliers(as_matrix(small, 3, 4), rule).error();

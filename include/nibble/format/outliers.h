@@ -123,7 +123,7 @@ inline void for_each_outlier(const outlier_data& o, std::size_t rows, std::size_
          detail::load_number(o.value_type, o.values, e));
     }
   }
-  for (std::size_t r = 0; r < rows; ++r) {
+  for (std::size_t r = 0; o.num_columns != 0 && r < rows; ++r) {
     for (std::size_t i = 0; i < o.num_columns; ++i) {
       const std::size_t at = (r / panel_rows * o.num_columns + i) * panel_rows + r % panel_rows;
       fn(r, std::size_t{o.columns[i]}, detail::load_number(o.column_type, o.column_values, at));
