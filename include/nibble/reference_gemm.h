@@ -229,7 +229,7 @@ inline quantized_row quantize_row(const weight_parts& w, const activations& x, s
 }
 
 /// y += what is multiplied beside the packed matrix, every operation rounded to f32: columns of w
-/// kept apart, then columns with large x times dequantized weights, then single weights.
+/// kept apart, then columns with large x times dequantized weights, then the sum of single weights.
 /// @param x  of row m, in the order of w's columns
 /// @param kept  large values of x, or null
 inline float add_outliers(const weight_parts& w, std::size_t n, const std::vector<float>& x,
@@ -242,10 +242,11 @@ inline float add_outliers(const weight_parts& w, std::size_t n, const std::vecto
       y = detail::mul_then_add(w.value[n * w.shape.cols + c], (*kept)[c], y);
     }
   }
+  float sum = 0;
   if (!w.singles.empty()) {
-    for (const auto& o : w.singles[n]) y = detail::mul_then_add(o.value, x[o.col], y);
+    for (const auto& o : w.singles[n]) sum = detail::mul_then_add(o.value, x[o.col], sum);
   }
-  return y;
+  return y + sum;
 }
 
 /// Row m of x as f32, in the order of w's columns.

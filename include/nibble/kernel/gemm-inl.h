@@ -40,7 +40,8 @@ HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, siz
   if (first_row >= item.num_rows) return;
   const size_t rows = HWY_MIN(run.sizes.task_rows, item.num_rows - first_row);
   const auto multiply = [&](const packed_data& w, float* c) {
-    MultiplyAll(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c});
+    MultiplyAll(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c},
+                item);
   };
   const bool is_integer = run.plan.path == compute_path::integer;
   const TileSession tiles(run.plan.amx, is_integer ? TileDepth(run.shape.segment_cols) : 64);
@@ -166,10 +167,37 @@ HWY_NOINLINE uint8_t* PlaceRows(GemmRun& run, uint8_t* at) {
   x.flat_stride = plain ? from.stride : RoundUp(shape.cols, 16) + 16;
   x.flat = plain ? static_cast<const float*>(from.data)
                  : TakeScratch<float>(at, from.rows * x.flat_stride);
-  if (from.rows >= kLeastAcrossRows) {
-    x.across = TakeScratch<float>(at, RoundUp(from.rows, hn::Lanes(LaneTag())) * shape.cols);
+  if (run.sizes.across_floats != 0) {
+    x.singles = reinterpret_cast<float*>(at);
+    float* const end = ForEachSingles(run.args.items, x, from.rows,
+                                      [](const packed_data&, const float*) { return false; });
+    TakeScratch<float>(at, static_cast<size_t>(end - x.singles));
   }
   return at;
+}
+
+/// The pass for single outliers, where there are several rows of x.
+template <class = void>
+HWY_NOINLINE void RunSingles(GemmRun& run) {
+  const size_t m = run.args.x.rows;
+  const size_t num_blocks = (m + AcrossRows(m) - 1) / AcrossRows(m);
+  for (size_t worker = 0; worker < run.args.with->num_threads(); ++worker) {
+    uint8_t* at = run.workers + worker * run.sizes.worker_bytes;
+    *PlaceWorker(run, at).across_block = ~size_t{0};
+  }
+  size_t most_rows = 0;
+  ForEachSingles(run.args.items, run.x, m, [&](const packed_data& w, const float*) {
+    most_rows = HWY_MAX(most_rows, w.shape.rows);
+    return false;
+  });
+  run.singles_chunks = (most_rows + kSinglesRows - 1) / kSinglesRows;
+  run.args.with->run(
+      num_blocks * run.singles_chunks,
+      [](void* p, size_t task, size_t worker) {
+        const GemmRun& go = *static_cast<const GemmRun*>(p);
+        SumSinglesTask(go, task / go.singles_chunks, task % go.singles_chunks, worker);
+      },
+      &run);
 }
 
 template <class = void>
@@ -182,6 +210,9 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
 
   GemmScratch& z = run.sizes;
   z.outlier_cols = HWY_MIN(kOutlierCols, kept.count());
+  if (z.outlier_values && args.x.rows >= kLeastAcrossRows) {
+    z.across_floats = shape.cols * AcrossRows(args.x.rows);
+  }
   run.row_blocks = (z.most_rows + z.task_rows - 1) / z.task_rows;
 
   // Places: prepared rows, then per worker its scratch and a row of floats.
@@ -213,15 +244,7 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
         },
         &run);
   }
-  if (run.x.across != nullptr) {
-    with.run(
-        RoundUp(x_rows, hn::Lanes(LaneTag())) / hn::Lanes(LaneTag()),
-        [](void* p, size_t block, size_t) {
-          const GemmRun& go = *static_cast<const GemmRun*>(p);
-          LayAcross(go.x, go.args.x.rows, go.shape.cols, block);
-        },
-        &run);
-  }
+  if (run.x.singles != nullptr) RunSingles(run);
   with.run(
       z.groups * run.row_blocks,
       [](void* p, size_t task, size_t worker) {

@@ -86,8 +86,9 @@ struct GemmScratch {
   size_t task_rows;
   size_t w_bytes;  ///< of one panel's decoded chunk
   size_t worker_bytes;
-  bool outlier_values;  ///< some matrix has single outliers
-  size_t outlier_cols;  ///< columns multiplied in f32 at a time, or 0
+  bool outlier_values;   ///< some matrix has single outliers
+  size_t outlier_cols;   ///< columns multiplied in f32 at a time, or 0
+  size_t across_floats;  ///< of a block of rows of x, turned, or 0
 };
 
 /// Groups of panels of one matrix.
@@ -117,8 +118,9 @@ struct WorkerScratch {
   const float** x_scale;
   const int32_t** x_sum;
   int32_t* x_zero;
-  float* columns;  ///< [kGroupPanels][outlier_cols][16], outlier columns of w
-  float* across;   ///< [kGroupColumns][lanes], sums with a row of x per lane
+  float* columns;        ///< [kGroupPanels][outlier_cols][16], outlier columns of w
+  float* across;         ///< a block of rows of x, turned
+  size_t* across_block;  ///< which
 };
 
 struct GemmRun {
@@ -131,6 +133,7 @@ struct GemmRun {
   PreparedX x;
   uint8_t* workers;
   size_t row_blocks = 1;
+  size_t singles_chunks = 0;  ///< of rows of w, in the pass for single outliers
 };
 
 HWY_INLINE size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -160,8 +163,8 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);
   s.x_zero = TakeScratch<int32_t>(at, z.task_rows);
   s.columns = TakeScratch<float>(at, kGroupPanels * z.outlier_cols * panel_rows);
-  const size_t lanes = hn::Lanes(LaneTag());
-  s.across = TakeScratch<float>(at, z.outlier_values ? (kGroupColumns + lanes) * lanes : 0);
+  s.across = TakeScratch<float>(at, z.across_floats);
+  s.across_block = TakeScratch<size_t>(at, 1);
   return s;
 }
 

@@ -189,7 +189,7 @@ struct PreparedX {
   const float* flat = nullptr;  ///< f32 in the order of w's columns, for single outliers
   size_t flat_stride = 0;
   bool flat_in_place = true;  ///< `flat` is the caller's, or null
-  float* across = nullptr;    ///< [row / lanes][k][lanes], the same; or null
+  float* singles = nullptr;   ///< sums of single outliers, matrix after matrix; or null
 };
 
 /// Kept columns of row r; in `row`, which is in packed order, they become 0.
