@@ -2,6 +2,10 @@
 // Outlier splitting: every rule takes what it says, and nothing is lost, not even the sign of zero.
 #include "nibble/outliers.h"
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
+
 #include "support/cases.h"
 #include "support/catch.h"
 #include "support/print.h"
@@ -381,3 +385,26 @@ TEST_CASE("a packed matrix carries its outliers", "[outliers]") {
   CHECK(pack_with_outliers<int4_g32_f16>(as_matrix(bad, n, k), outlier_rule(), with).error() ==
         errc::non_finite);
 }
+
+#if defined(__SSE__)
+// Flushed subnormals (FTZ, DAZ) and other modes of rounding while splitting.
+TEST_CASE("nothing is lost in any floating-point environment", "[outliers]") {
+  for (const fill kind : {fill::normal, fill::denormals}) {
+    std::vector<float> w = nibble_test::make_values(kind, 20 * 50, 9);
+    for (std::size_t i = 0; i < w.size(); i += 3) w[i] = 0x1.010102p-126f;  // rest: a subnormal
+    for (const unsigned bits : {0x8040u, 0x8000u, 0x2000u, 0x4000u, 0x6000u}) {
+      for (const outlier_type type : {outlier_type::automatic, outlier_type::bf16}) {
+        for (const outlier_rule& rule : {outlier_rule::above(0), outlier_rule::largest(0.5)}) {
+          const unsigned before = _mm_getcsr();
+          _mm_setcsr(before | bits);
+          const auto s = split_outliers(as_matrix(w, 20, 50), rule, type);
+          _mm_setcsr(before);
+          REQUIRE(s.has_value());
+          CHECK((s->part.view().num_values != 0 || kind == fill::denormals));
+          CHECK(difference_bits(whole(*s), w) == "");
+        }
+      }
+    }
+  }
+}
+#endif
