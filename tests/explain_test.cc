@@ -104,3 +104,36 @@ TEST_CASE("nothing is nothing to do", "[explain]") {
   CHECK(plan.threads == 0);
   CHECK(plan.operations == 0);
 }
+
+TEST_CASE("a plan tells of outliers", "[explain]") {
+  auto w = packed_matrix<int4_g32_f16>::create(64, 512);
+  REQUIRE(w.has_value());
+  const std::vector<float> x(3 * 512);
+  const context with(parallel::serial());
+  const matrix_view<const float> input(x.data(), 3, 512);
+  gemm_options options;
+  const call_plan before = explain(*w, input, with, options);
+  CHECK(before.single_outliers + before.outlier_columns == 0);
+  CHECK(!before.splits_x);
+  CHECK(std::string_view(to_text(before)).find("f32 beside") == std::string_view::npos);
+
+  outlier_data sizes;
+  sizes.num_values = 10;
+  sizes.num_columns = 2;
+  sizes.value_type = number_type::bf16;
+  auto outliers = packed_outliers::create(64, 512, sizes);
+  REQUIRE(outliers.has_value());
+  w->attach(std::move(*outliers));
+  options.outlier_threshold = llm_int8_threshold;
+  const call_plan plan = explain(*w, input, with, options);
+  CHECK(plan.single_outliers == 10);
+  CHECK(plan.outlier_columns == 2);
+  CHECK(plan.splits_x);
+  // 65 row_begin, 10 columns, 10 bf16, 2 columns' numbers, 2 x 64 floats, each to 64 bytes.
+  CHECK(plan.weight_bytes == before.weight_bytes + 320 + 64 + 64 + 64 + 512);
+  CHECK(plan.operations == before.operations + 2 * 3 * (10 + 2 * 64));
+  CHECK(std::string_view(to_text(plan)).find("10 single weights, 2 columns") !=
+        std::string_view::npos);
+  options.path = compute_path::exact;
+  CHECK(!explain(*w, input, with, options).splits_x);
+}

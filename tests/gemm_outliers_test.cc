@@ -4,6 +4,7 @@
 // against the reference.
 #include "../examples/std_thread_pool.h"
 #include "support/gemm_checks.h"
+#include "support/guarded.h"
 
 using namespace nibble_test;
 
@@ -351,6 +352,49 @@ TEST_CASE("a gated pair, each with its outliers") {
     REQUIRE(g.gemm_gated(gate.packed.data, up.packed.data, x, matrix_view<float>(y.data(), m, n),
                          with, post, {}, options) == nibble::errc::ok);
     CHECK(difference(y, want) == "");
+  }
+}
+
+TEST_CASE("nothing is read outside of outliers and activations") {
+  constexpr std::size_t n = 37;
+  for (const side where : {side::begin, side::end}) {
+    for (const std::size_t k : {std::size_t{61}, std::size_t{300}}) {
+      random_bits random(k);
+      weights w(gemm_named("int8_channel_f32"), n, k, 1);
+      w.attach(some_outliers(n, k, 0.05, 5, random));
+      const outlier_data from = w.outliers.view();
+      const auto sizes = nibble::detail::outlier_sizes_of(from, n, k);
+      std::vector<guarded_array<std::uint8_t>> arrays;
+      const void* const pointers[] = {from.row_begin, from.cols, from.values, from.columns,
+                                      from.column_values};
+      for (std::size_t i = 0; i < 5; ++i) {
+        arrays.emplace_back(sizes.bytes[i], where);
+        std::memcpy(arrays[i].data(), pointers[i], sizes.bytes[i]);
+        arrays[i].make_read_only();
+      }
+      outlier_data& o = w.packed.data.outliers;
+      o.row_begin = reinterpret_cast<const std::uint32_t*>(arrays[0].data());
+      o.cols = reinterpret_cast<const std::uint16_t*>(arrays[1].data());
+      o.values = arrays[2].data();
+      o.columns = reinterpret_cast<const std::uint32_t*>(arrays[3].data());
+      o.column_values = arrays[4].data();
+      for (const std::size_t m : {1u, 3u, 4u, 17u, 33u}) {
+        const guarded_array<float> x(m * k, where);
+        const auto values = make_values(fill::normal, m * k, m);
+        std::memcpy(x.data(), values.data(), m * k * sizeof(float));
+        x.make_read_only();
+        const activations guarded = matrix_view<const float>(x.data(), m, k);
+        const auto want = gemm_integer(w.apart, as_activations(values, m, k),
+                                       nibble::activation_scale::automatic, 1.5f);
+        for_each_target([&](const char* target) {
+          INFO(m << " rows of " << k << " on " << target);
+          context with(parallel::serial());
+          const auto options = with_threshold(options_of(compute_path::integer), 1.5f);
+          CHECK(difference(multiply(w, guarded, with, options), want) == "");
+          static_cast<void>(multiply(w, guarded, with, options_of(compute_path::exact)));
+        });
+      }
+    }
   }
 }
 

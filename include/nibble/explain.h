@@ -4,6 +4,7 @@
 #define NIBBLE_EXPLAIN_H_
 
 #include <cstdio>
+#include <cstring>
 #include <string_view>
 
 #include "nibble/gemm.h"
@@ -25,10 +26,14 @@ struct call_plan {
   std::size_t num_tasks = 0;
   std::size_t threads = 0;  ///< that have something to do
   // Expected cost: what must be read and written at least, and counted from shapes.
-  std::uint64_t weight_bytes = 0;  ///< packed, with scales and padding
+  std::uint64_t weight_bytes = 0;  ///< packed, with scales, outliers and padding
   std::uint64_t x_bytes = 0;
   std::uint64_t y_bytes = 0;
-  std::uint64_t operations = 0;  ///< 2 m n k
+  std::uint64_t operations = 0;  ///< 2 m n k, and 2 per row of x and outlier
+  // Beside the packed matrix, in f32:
+  std::size_t single_outliers = 0;
+  std::size_t outlier_columns = 0;
+  bool splits_x = false;  ///< LLM.int8: large activations are looked for and multiplied apart
 };
 
 /// What gemm(w, x, y, with, ..., options) would do on the current target, for y of y_type.
@@ -64,10 +69,15 @@ template <format F>
   c.task_cols = p.task_cols;
   c.num_tasks = p.num_tasks;
   c.threads = p.num_tasks < with.num_threads() ? p.num_tasks : with.num_threads();
-  c.weight_bytes = detail::packed_sizes_of<F>(w.data.shape, w.data.super_every).total;
+  const outlier_data& outliers = w.data.outliers;
+  c.single_outliers = outliers.num_values;
+  c.outlier_columns = outliers.num_columns;
+  c.splits_x = p.path == compute_path::integer && options.outlier_threshold > 0 && !is_code(x.type);
+  c.weight_bytes = detail::packed_sizes_of<F>(w.data.shape, w.data.super_every).total +
+                   detail::outlier_sizes_of(outliers, w.rows(), w.cols()).total;
   c.x_bytes = m * k * size_of(x.type);
   c.y_bytes = m * n * size_of(y_type);
-  c.operations = 2 * m * n * k;
+  c.operations = 2 * m * (n * k + c.single_outliers + n * c.outlier_columns);
   return c;
 }
 
@@ -80,7 +90,7 @@ template <format F>
 
 /// A plan in words, a few lines. Allocates nothing.
 struct plan_text {
-  char text[640] = "";
+  char text[800] = "";
   operator std::string_view() const noexcept { return text; }  // NOLINT: implicit by design
 };
 
@@ -99,6 +109,12 @@ struct plan_text {
                 static_cast<double>(c.operations) /
                     static_cast<double>(c.weight_bytes + c.x_bytes + c.y_bytes +
                                         (c.weight_bytes + c.x_bytes + c.y_bytes == 0)));
+  if (c.single_outliers + c.outlier_columns != 0 || c.splits_x) {
+    const std::size_t used = std::strlen(t.text);
+    std::snprintf(t.text + used, sizeof t.text - used,
+                  "in f32 beside it: %zu single weights, %zu columns%s\n", c.single_outliers,
+                  c.outlier_columns, c.splits_x ? ", and activations from the threshold on" : "");
+  }
   return t;
 }
 
