@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "nibble/format/values.h"  // part of every product: both in one file compile
 #include "support/cases.h"
 #include "support/catch.h"
 

@@ -62,16 +62,16 @@ class histogram : public min_max {
     if (begin == end) return {};
     const detail::bin_counts used(counts_ + begin, end - begin);
     const detail::bin_window w = detail::search_window(used, 256);
-    const value_range all = range();
+    const value_range seen = range();
     const float low = at_edge(static_cast<double>(begin + w.begin) - num_bins);
     const float high = at_edge(static_cast<double>(begin + w.end) - num_bins);
-    return {low > all.min ? low : all.min, high < all.max ? high : all.max};
+    return {low > seen.min ? low : seen.min, high < seen.max ? high : seen.max};
   }
 
   void add(std::span<const float> values) noexcept {
     min_max::add(values);
     for (const float v : values) {
-      if (detail::is_finite(v)) place(std::bit_cast<std::uint32_t>(v));
+      if (detail::has_finite_bits(v)) place(std::bit_cast<std::uint32_t>(v));
     }
   }
   void merge(const histogram& other) noexcept {

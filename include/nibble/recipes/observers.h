@@ -172,7 +172,7 @@ class observer {
   [[nodiscard]] static bool all_finite(matrix_view<const float> x) noexcept {
     bool finite = true;
     for (std::size_t r = 0; r < x.rows; ++r) {
-      for (const float v : x.row(r)) finite = detail::is_finite(v) && finite;
+      for (const float v : x.row(r)) finite = detail::has_finite_bits(v) && finite;
     }
     return finite;
   }

@@ -18,7 +18,7 @@ namespace nibble::inline NIBBLE_ABI {
 namespace detail {
 
 /// Told by the bits, so it holds under -ffast-math too.
-constexpr bool is_finite(float x) noexcept {
+constexpr bool has_finite_bits(float x) noexcept {
   return (std::bit_cast<std::uint32_t>(x) & 0x7F800000) != 0x7F800000;
 }
 
@@ -40,7 +40,7 @@ class min_max {
     float high = max_;
     std::uint64_t skipped = 0;
     for (const float v : values) {
-      if (!detail::is_finite(v)) {
+      if (!detail::has_finite_bits(v)) {
         ++skipped;
         continue;
       }
@@ -129,7 +129,7 @@ class second_moment : public min_max {
   constexpr void add(std::span<const float> values) noexcept {
     min_max::add(values);
     for (const float v : values) {
-      if (detail::is_finite(v)) squares_.add(v);
+      if (detail::has_finite_bits(v)) squares_.add(v);
     }
   }
   constexpr void merge(const second_moment& other) noexcept {
