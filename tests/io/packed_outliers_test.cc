@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Packed files with outliers: what is saved comes back, and no byte of their places is trusted.
 #include "io/packed_files.h"
+#include "nibble/gemm.h"
 #include "nibble/outliers.h"
 #include "support/cases.h"
 
@@ -245,5 +246,35 @@ TEST_CASE("packed file: outliers want a file at a multiple of 4 in memory") {
     std::memcpy(bytes + shift, good.data(), good.size());
     const errc e = read_packed({bytes + shift, good.size()}).error();
     CHECK(e == (shift % 4 == 0 ? errc::ok : errc::invalid_argument));
+  }
+}
+
+TEST_CASE("packed file: a mapped matrix with outliers multiplies as the one that was saved") {
+  using F = int4_g32_f16;
+  const std::vector<float> w = some_floats(rows, cols);
+  const std::vector<float> x = some_floats(7, cols);
+  context with(parallel::serial());
+  const matrix_view<const float> input(x.data(), 7, cols);
+  const auto multiply = [&](packed_view<F> view) {
+    std::vector<float> y(7 * rows);
+    REQUIRE(gemm<F>(view, input, matrix_view<float>(y.data(), 7, rows), with) == errc::ok);
+    return y;
+  };
+  const matrix_view<const float> view(w.data(), rows, cols);
+  const std::uint32_t list[] = {3, 70};
+  for (const outlier_rule& rule : {outlier_rule::largest(0.05), outlier_rule::columns(list)}) {
+    const auto m = pack_with_outliers<F>(view, rule, with);
+    REQUIRE(m.has_value());
+    const temporary_path path;
+    const named_packed named("w", *m);
+    REQUIRE(save_packed(path.name.c_str(), {&named, 1}) == errc::ok);
+    const auto file = load_packed(path.name.c_str());
+    REQUIRE(file.has_value());
+    const auto mapped = file->get<F>("w");
+    REQUIRE(mapped.has_value());
+    const auto y = multiply(*mapped);
+    CHECK(std::memcmp(y.data(), multiply(m->view()).data(), y.size() * sizeof(float)) == 0);
+    const auto without = multiply(*pack<F>(*quantize<F>(view), with));
+    CHECK(std::memcmp(y.data(), without.data(), y.size() * sizeof(float)) != 0);
   }
 }
