@@ -345,32 +345,38 @@ HWY_NOINLINE void MultiplyColumns(const GroupJob& job) {
   }
 }
 
-/// Fetches a group's single outliers, which are read after its codes.
+/// Fetches an array of a group's outliers; only its first 16 KiB, as the first cache holds no more.
+HWY_INLINE void PrefetchArray(const void* array, size_t begin, size_t count, size_t bytes) {
+  constexpr size_t kMost = 16384;
+  const uint8_t* const from = static_cast<const uint8_t*>(array) + begin * bytes;
+  for (size_t at = 0; at < HWY_MIN(count * bytes, kMost); at += 64) hwy::Prefetch(from + at);
+}
+
+/// Fetches a group's outliers, which are read after its codes, and where those of the next group
+/// begin.
 template <class = void>
-HWY_NOINLINE void PrefetchSingles(const outlier_data& o, size_t first, size_t rows, size_t cols) {
-  const size_t spans = num_outlier_spans(cols);
+HWY_NOINLINE void PrefetchOutliers(const GroupJob& job, bool singles) {
+  const outlier_data& o = job.w.outliers;
+  PrefetchArray(o.column_values, job.first_panel * o.num_columns * panel_rows,
+                job.num_panels * o.num_columns * panel_rows, size_of(o.column_type));
+  if (!singles) return;
+  const size_t spans = num_outlier_spans(job.w.shape.cols);
+  const size_t first = job.first_panel * panel_rows;
+  const size_t rows = HWY_MIN(job.num_panels * panel_rows, job.w.shape.rows - first);
   const size_t begin = o.row_begin[first * spans];
-  const size_t end = o.row_begin[(first + rows) * spans];
-  const auto fetch = [&](const void* array, size_t bytes) {
-    constexpr size_t kMost = 16384;
-    const uint8_t* const from = static_cast<const uint8_t*>(array) + begin * bytes;
-    for (size_t at = 0; at < HWY_MIN((end - begin) * bytes, kMost); at += 64) {
-      hwy::Prefetch(from + at);
-    }
-  };
-  fetch(o.cols, sizeof(uint16_t));
-  fetch(o.values, size_of(o.value_type));
+  const size_t count = o.row_begin[(first + rows) * spans] - begin;
+  PrefetchArray(o.cols, begin, count, sizeof(uint16_t));
+  PrefetchArray(o.values, begin, count, size_of(o.value_type));
+  const size_t next = (first + rows) * spans;
+  PrefetchArray(o.row_begin, next, HWY_MIN(rows, job.w.shape.rows - first - rows) * spans,
+                sizeof(uint32_t));
 }
 
 /// c of a group, with all outliers.
 template <class = void>
 HWY_NOINLINE void MultiplyAll(const GroupJob& job, const detail::gemm_item& item) {
   const outlier_data& o = job.w.outliers;
-  if (o.num_values != 0 && !SumsAcross(job.run.x, item)) {
-    const size_t first = job.first_panel * panel_rows;
-    PrefetchSingles(o, first, HWY_MIN(job.num_panels * panel_rows, job.w.shape.rows - first),
-                    job.w.shape.cols);
-  }
+  if (!o.empty()) PrefetchOutliers(job, o.num_values != 0 && !SumsAcross(job.run.x, item));
   MultiplyGroup(job);
   if (job.run.kept.count() != 0) MultiplyColumns(job);
   if (o.num_values != 0) MultiplySingles(job, item);
