@@ -145,6 +145,44 @@ TEST_CASE("several products by name share one x", "[any]") {
   CHECK(y_k == expected_k);
 }
 
+TEST_CASE("several products by name may be of several formats", "[any]") {
+  const std::vector<float> x = some_floats();
+  context with(parallel::serial());
+  const std::size_t m = 3;
+  const matrix_view<const float> some_x(x.data() + 7, m, cols);
+  std::vector<any_packed_matrix> w;
+  for (const std::string_view name : {"int4_g32_f16", "int4_g32_f16", "q5_0", "int4_g32_f16"}) {
+    auto packed = pack(name, matrix_view<const float>(x.data(), rows, cols), with);
+    REQUIRE(packed.has_value());
+    w.push_back(std::move(*packed));
+  }
+  std::vector<std::vector<float>> y(w.size(), std::vector<float>(m * rows, -1.0f));
+  std::vector<any_product> products(w.size());
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    products[i].w = w[i];
+    products[i].y = matrix_view<float>(y[i].data(), m, rows);
+  }
+  REQUIRE(gemm_many(products, some_x, with) == errc::ok);
+  for (std::size_t i = 0; i < w.size(); ++i) {
+    std::vector<float> expected(m * rows);
+    REQUIRE(gemm(w[i], some_x, matrix_view<float>(expected.data(), m, rows), with) == errc::ok);
+    CHECK(y[i] == expected);
+  }
+}
+
+TEST_CASE("a context runs callables: every task once", "[any]") {
+  const context with(parallel::serial());
+  std::vector<int> runs(5);
+  with.run(runs.size(), [&runs](std::size_t i, std::size_t worker) {
+    runs[i] += 1 + 10 * static_cast<int>(worker);
+  });
+  CHECK(runs == std::vector<int>(5, 1));
+  const auto fn = [&runs](std::size_t i, std::size_t) { ++runs[i]; };
+  with.run(2, fn);
+  with.run(0, fn);
+  CHECK(runs == std::vector<int>{2, 2, 1, 1, 1});
+}
+
 TEST_CASE("a format by name carries outliers", "[any]") {
   std::vector<float> w = some_floats();
   for (std::size_t i = 0; i < w.size(); i += 41) w[i] = 20.0f + static_cast<float>(i % 3);

@@ -2,6 +2,7 @@
 // explain(): every format takes vector code on every target and path, and the figures are right.
 #include "nibble/explain.h"
 
+#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -123,6 +124,15 @@ TEST_CASE("a plan tells of outliers", "[explain]") {
   sizes.value_type = number_type::bf16;
   auto outliers = packed_outliers::create(64, 512, sizes);
   REQUIRE(outliers.has_value());
+  // Ten in row 0, columns 0 to 9; whole columns 0 and 1.
+  std::memset(outliers->array(2), 0, 20);
+  std::memset(outliers->array(4), 0, 512);
+  for (std::uint16_t i = 0; i < 10; ++i) std::memcpy(outliers->array(1) + 2 * i, &i, 2);
+  for (std::uint32_t r = 0; r <= 64; ++r) {
+    const std::uint32_t begin = r == 0 ? 0 : 10;
+    std::memcpy(outliers->array(0) + 4 * r, &begin, 4);
+  }
+  for (std::uint32_t i = 0; i < 2; ++i) std::memcpy(outliers->array(3) + 4 * i, &i, 4);
   w->attach(std::move(*outliers));
   options.outlier_threshold = llm_int8_threshold;
   const call_plan plan = explain(*w, input, with, options);

@@ -202,7 +202,7 @@ TEST_CASE("activations of every type, with gaps between rows and at every alignm
                         (type == number_type::int8 ? 128 : 0));
       }
       for (std::size_t i = 0; i < m * 20; ++i) scales.push_back(0.01f + random.uniform());
-      x.scales = scales.data();
+      if (size == 1) x.scales = scales.data();
       INFO(name_of(type) << ", offset " << offset << ", stride " << stride << ", k " << k);
       check_everywhere(w, x, close);
       if (size == 1) {

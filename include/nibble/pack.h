@@ -60,6 +60,8 @@ class packed_matrix {
   void attach(packed_outliers o) noexcept {
     NIBBLE_ASSERT(o.rows() == rows() && o.cols() == cols(),
                   "attach: outliers of a matrix of another shape");
+    NIBBLE_ASSERT(detail::outliers_are_sound(o.view(), rows(), cols()),
+                  "attach: places of outliers ascend and lie inside the matrix");
     outliers_ = std::move(o);
     data_.outliers = outliers_.view();
   }
