@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# cmake -DTOOL=... -DWORK=... -P check_outliers.cmake: nibble_outliers as its users call it, and that
+# splitting helps where it should.
+cmake_policy(VERSION 3.25)
+
+# expect(<exit code> <regular expression for all it prints> <argument>...)
+function(expect code text)
+  execute_process(COMMAND "${TOOL}" ${ARGN} WORKING_DIRECTORY "${WORK}"
+    RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE err)
+  if(NOT result STREQUAL code)
+    message(SEND_ERROR "nibble_outliers ${ARGN}: exit code ${result}, not ${code}\n${out}${err}")
+  elseif(NOT "${out}${err}" MATCHES "${text}")
+    message(SEND_ERROR "nibble_outliers ${ARGN}: '${text}' is not in:\n${out}${err}")
+  endif()
+endfunction()
+
+expect(0 "Exit codes" --help)
+expect(2 "no format here is called 'int5'; there are: int8_channel_f32" --formats int5)
+expect(2 "no target 'AVX9' here" --target AVX9)
+expect(2 "" --no-such-option)
+expect(1 "cannot write 'no_such_folder/x.csv'" --quick -f int4_g32_f16 --csv no_such_folder/x.csv)
+expect(0 "int4_g128_f16.*no outliers.*weights of tinylm" --quick --csv outliers.csv --json outliers.json)
+
+file(STRINGS "${WORK}/outliers.csv" lines)
+file(READ "${WORK}/outliers.json" json)
+string(JSON num_errors LENGTH "${json}" errors)
+list(LENGTH lines num_lines)
+math(EXPR num_lines "${num_lines} - 1")
+if(NOT num_errors EQUAL num_lines)
+  message(SEND_ERROR "${num_errors} errors in JSON, ${num_lines} in CSV")
+endif()
+
+# read_db(<variable> <outliers> <format> <weights> <product>): dB of that line
+function(read_db variable outliers format weights product)
+  set(found ${lines})
+  list(FILTER found INCLUDE REGEX "^${outliers},[^,]*,[^,]*,${format},${weights},${product},")
+  if(NOT found MATCHES ",([-0-9.]+),[0-9]+$")
+    message(SEND_ERROR "no line for ${outliers}, ${format}, ${weights}, ${product}")
+  endif()
+  set(${variable} "${CMAKE_MATCH_1}" PARENT_SCOPE)
+endfunction()
+
+# expect_gain(<least dB> <outliers> <format> <product> <weights> <better product> <better weights>)
+function(expect_gain least outliers format product weights better_product better_weights)
+  read_db(plain "${outliers}" ${format} ${weights} ${product})
+  read_db(better "${outliers}" ${format} ${better_weights} ${better_product})
+  string(REGEX REPLACE "[.].*" "" plain "${plain}")  # math() knows whole numbers
+  string(REGEX REPLACE "[.].*" "" better "${better}")
+  math(EXPR gain "${better} - ${plain}")
+  if(gain LESS least)
+    message(SEND_ERROR "${outliers}, ${format}: ${plain} dB, then ${better}: less than ${least} more")
+  endif()
+endfunction()
+
+foreach(format int8_channel_f32 int4_g32_f16 int4_g128_f16 nf4_g64_f32)
+  foreach(product exact integer)
+    expect_gain(5 "values of w" ${format} ${product} plain ${product} singles)
+    expect_gain(5 "columns of w" ${format} ${product} plain ${product} singles)
+    expect_gain(5 "columns of x" ${format} ${product} plain ${product} columns)
+  endforeach()
+  expect_gain(5 "columns of x" ${format} static plain static columns)
+  expect_gain(0 "none" ${format} exact plain exact singles)
+  expect_gain(0 "tinylm" ${format} exact plain exact singles)
+endforeach()
+expect_gain(10 "columns of x" int8_channel_f32 integer plain llm_int8 plain)
+expect_gain(3 "values of w" fp8_e4m3fn_channel_f32 exact plain exact singles)
