@@ -105,26 +105,31 @@ struct any_product {
   std::size_t num_rows = 0;
 };
 
-/// All matrices are of one format.
+/// Of any formats. Neighbours of one format share what is prepared of x, and what outliers_found
+/// counts: it has the numbers of the last of them.
 [[nodiscard]] inline errc gemm_many(std::span<const any_product> products, const activations& x,
                                     context& with, const gemm_options& options = {}) noexcept {
   NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
-  if (products.empty()) return errc::ok;
-  const any_format& f = *products.front().w.format;
   std::array<detail::gemm_item, max_products> items;
   std::size_t n = 0;
-  for (const any_product& p : products) {
-    NIBBLE_ASSERT(p.w.format->fingerprint == f.fingerprint,
-                  "gemm_many: the matrices differ in format");
+  errc e = errc::ok;
+  for (std::size_t i = 0; i < products.size() && e == errc::ok; ++i) {
+    const any_product& p = products[i];
     detail::gemm_item& item = items[n++];
+    item = {};
     item.w = &p.w.data;
     item.y = p.y;
     item.post = &p.post;
     item.x_rows = p.x_rows;
     item.y_rows = p.y_rows != nullptr ? p.y_rows : p.x_rows;
     item.num_rows = p.x_rows != nullptr ? p.num_rows : x.rows;
+    const any_format& f = *p.w.format;
+    if (i + 1 == products.size() || products[i + 1].w.format->fingerprint != f.fingerprint) {
+      e = f.multiply({items.data(), n}, x, with, options);
+      n = 0;
+    }
   }
-  return f.multiply({items.data(), n}, x, with, options);
+  return e;
 }
 [[nodiscard]] inline call_plan explain(const any_packed_view& w, const activations& x,
                                        const context& with, const gemm_options& options = {},

@@ -3,9 +3,11 @@
 #ifndef NIBBLE_CORE_CONTEXT_H_
 #define NIBBLE_CORE_CONTEXT_H_
 
+#include <concepts>
 #include <memory>
 #include <mutex>
 #include <new>
+#include <type_traits>
 
 #include "nibble/config.h"
 
@@ -92,6 +94,17 @@ class context {
     } else {
       threads_.run(threads_.pool, num_tasks, fn, tasks);
     }
+  }
+
+  /// Calls fn(i, worker) for all i < num_tasks: for what lies between two products.
+  template <class Fn>
+  requires std::invocable<Fn&, std::size_t, std::size_t>
+  void run(std::size_t num_tasks, Fn&& fn) const {
+    using function = std::remove_reference_t<Fn>;
+    run(
+        num_tasks,
+        [](void* f, std::size_t i, std::size_t worker) { (*static_cast<function*>(f))(i, worker); },
+        const_cast<std::remove_const_t<function>*>(std::addressof(fn)));
   }
 
   /// Scratch bytes of one call, 64-byte aligned, given back when it goes out of scope.
