@@ -13,6 +13,8 @@ usage() {
 usage: sh cmake/bootstrap.sh <command>
 
   demo [ARGUMENT...]   build nibble_compare and run it (by default on the bundled model)
+  outliers [ARGUMENT...]
+                       build nibble_outliers and run it (docs/outliers.md)
   test [PRESET]        build everything and run the tests (preset: dev)
   deps                 only install what building needs
   --help               this text
@@ -70,11 +72,11 @@ missing_packages() {
   have_compiler || printf ' g++'
   have_cmake || printf ' cmake'
   have_build_tool || printf ' ninja-build'
-  # Of the tool nibble_compare: command line, JSON, text.
+  # Of the tools: command line, JSON, text.
   have_package CLI11 '[2-9]' || printf ' libcli11-dev'
   have_package nlohmann_json '3\.1' || printf ' nlohmann-json3-dev'
   have_package fmt '([7-9]|1[0-9])' || printf ' libfmt-dev'
-  [ "$command" = demo ] && return 0
+  case $command in demo | outliers) return 0 ;; esac
   have pkg-config || printf ' pkgconf'
   have_package Catch2 '[23]' || printf ' catch2'
 }
@@ -224,6 +226,11 @@ case $command in
     fi
     configure_and_build demo nibble_compare
     exec build/demo/examples/nibble_compare "$@"
+    ;;
+  outliers)
+    install_deps
+    configure_and_build demo nibble_outliers
+    exec build/demo/examples/nibble_outliers "$@"
     ;;
   test)
     install_deps
