@@ -68,10 +68,7 @@ class any_packed_matrix {
 
   /// As packed_matrix::attach().
   void attach(packed_outliers o) noexcept {
-    NIBBLE_ASSERT(o.rows() == rows() && o.cols() == cols(),
-                  "attach: outliers of a matrix of another shape");
-    NIBBLE_ASSERT(detail::outliers_are_sound(o.view(), rows(), cols()),
-                  "attach: places of outliers ascend and lie inside the matrix");
+    o.check(rows(), cols());
     outliers_ = std::move(o);
     view_.data.outliers = outliers_.view();
   }

@@ -58,10 +58,7 @@ class packed_matrix {
 
   /// Outliers of this matrix, which products add from now on; they replace earlier ones.
   void attach(packed_outliers o) noexcept {
-    NIBBLE_ASSERT(o.rows() == rows() && o.cols() == cols(),
-                  "attach: outliers of a matrix of another shape");
-    NIBBLE_ASSERT(detail::outliers_are_sound(o.view(), rows(), cols()),
-                  "attach: places of outliers ascend and lie inside the matrix");
+    o.check(rows(), cols());
     outliers_ = std::move(o);
     data_.outliers = outliers_.view();
   }

@@ -178,6 +178,15 @@ class packed_outliers {
   /// Bytes of the buffer: places, values and padding.
   [[nodiscard]] std::size_t bytes() const noexcept { return sizes_.total; }
   [[nodiscard]] const outlier_data& view() const noexcept { return data_; }
+  /// Asserts that an [rows x cols] matrix may have them: kernels trust their places.
+  void check(std::size_t rows, std::size_t cols) const noexcept {
+    NIBBLE_ASSERT(rows == rows_ && cols == cols_, "attach: outliers of a matrix of another shape");
+    NIBBLE_ASSERT(detail::outliers_are_sound(data_, rows_, cols_),
+                  "attach: places of outliers ascend and lie inside the matrix");
+    static_cast<void>(rows);
+    static_cast<void>(cols);
+  }
+
   /// For what fills the arrays: number i of outlier_data's.
   [[nodiscard]] std::uint8_t* array(std::size_t i) noexcept {
     return buffer_.get() + sizes_.offset[i];

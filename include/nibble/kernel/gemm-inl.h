@@ -20,6 +20,7 @@
 
 #include "nibble/format/cpu_extensions.h"
 #include "nibble/kernel/epilogue-inl.h"
+#include "nibble/kernel/gemm_find-inl.h"
 #include "nibble/kernel/gemm_outliers-inl.h"
 
 HWY_BEFORE_NAMESPACE();
