@@ -43,8 +43,8 @@ struct parallel {
     p.num_threads = threads != 0 ? threads : static_cast<std::size_t>(omp_get_max_threads());
     // The thread count travels in the pool pointer, which nothing else needs.
     p.pool = reinterpret_cast<void*>(p.num_threads);
-    p.run = [](void* pool, std::size_t num_tasks, task_function fn, void* tasks) {
-      const int threads_wanted = static_cast<int>(reinterpret_cast<std::uintptr_t>(pool));
+    p.run = [](void* count, std::size_t num_tasks, task_function fn, void* tasks) {
+      const int threads_wanted = static_cast<int>(reinterpret_cast<std::uintptr_t>(count));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads_wanted)
       for (std::size_t i = 0; i < num_tasks; ++i) {
         fn(tasks, i, static_cast<std::size_t>(omp_get_thread_num()));
