@@ -60,6 +60,15 @@ void run(std::span<const std::byte> bytes) {
             "data lies in the file");
     require(e.total() == e.bytes.size(), "data has the size of its shape");
     used += e.bytes.size();
+    const auto tensor = file->tensor(e.name);
+    const auto text = file->text(e.name);
+    require(tensor.has_value() == (e.content == nibble::packed_content::tensor),
+            "tensors are found");
+    require(text.has_value() == (e.content == nibble::packed_content::text), "texts are found");
+    std::byte all{};  // every byte can be read
+    for (const std::byte b : e.plain()) all |= b;
+    require(all == std::byte{0} || e.content != nibble::packed_content::matrix, "plain bytes");
+    if (tensor) require(tensor->num_values() <= tensor->data.size(), "a tensor has its bytes");
     check_format<nibble::int4_g32_f16>(*file, e);
     check_format<nibble::gguf::q4_K>(*file, e);
     check_format<nibble::nf4_g64_dq>(*file, e);

@@ -154,7 +154,7 @@ TEST_CASE("packed file: every wrong field is an error") {
       {"empty", "", errc::truncated},
       {"other magic", with(good, 3, 'X'), errc::bad_magic},
       {"version 0", with(good, 8, std::uint32_t{0}), errc::bad_version},
-      {"version 2", with(good, 8, std::uint32_t{2}), errc::bad_version},
+      {"version 3", with(good, 8, std::uint32_t{3}), errc::bad_version},
       {"reserved 12", with(good, 12, std::uint32_t{1}), errc::malformed},
       {"reserved 48", with(good, 48, std::uint64_t{1}), errc::malformed},
       {"reserved 63", with(good, 63, '\1'), errc::malformed},

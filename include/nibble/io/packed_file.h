@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Files of packed matrices: written once, mapped, multiplied in place. No copy, no repacking.
+// Files of packed matrices: written once, mapped, multiplied in place. No copy, no repacking. With
+// what else an engine needs: tensors of plain numbers (norms, embeddings) and texts
+// (configuration).
 //
-//   64 bytes       header: magic, version, number of matrices, sizes, checksum of the table
-//   128 bytes each matrices: name, format and its fingerprint, shape, where its bytes are, checksum
+//   64 bytes       header: magic, version, number of entries, sizes, checksum of the table
+//   128 bytes each entries: name, format and its fingerprint, shape, where its bytes are, checksum
 //   text           names of matrices and formats
 //   to the end     data: what packed_matrix holds, outliers too, each at a multiple of 64, zeros
 //                  between
@@ -20,16 +22,19 @@
 
 namespace nibble::inline NIBBLE_ABI {
 
-/// A packed matrix in a file: what the file says of it, checked.
+/// A packed matrix in a file, a tensor or a text: what the file says of it, checked.
 using packed_entry = detail::packed_entry;
 
 /// Writes a file of packed matrices: under `path` with ".part" added, then renamed, so that a
 /// mapping of an older file stays whole.
 ///
-/// @param matrices  of any formats; a named_packed is its name and its matrix
+/// @param matrices  of any formats; a named_packed is its name and its matrix. Also tensors and
+///                  texts: named("norm", floats), named_text("config.json", text)
 ///
-/// Errors: duplicate_name; limit_exceeded: a name above 64 KiB, or more than 2^32 matrices; io: the
-/// system refuses, or the disk is full (the part is removed); out_of_memory.
+/// Errors: duplicate_name; unknown_type: a tensor of more than 2 dimensions, in Fortran order or of
+/// a block type; shape_mismatch: a tensor whose bytes are not those of its shape; limit_exceeded: a
+/// name above 64 KiB, or more than 2^32 matrices; io: the system refuses, or the disk is full (the
+/// part is removed); out_of_memory.
 [[nodiscard]] inline errc save_packed(const char* path, std::span<const named_packed> matrices,
                                       error_note* note = nullptr) noexcept {
   return detail::packed_writer(matrices, note).write(path);
@@ -68,6 +73,31 @@ class packed_file {
     return packed_view<F>{e->data()};
   }
 
+  /// The tensor of plain numbers of that name; it points into the file. read_rows_f32() reads it.
+  ///
+  /// Errors: not_found. unknown_type: it is no tensor.
+  [[nodiscard]] result<tensor_info> tensor(std::string_view name) const noexcept {
+    const packed_entry* e = find(name);
+    if (e == nullptr) return errc::not_found;
+    if (e->content != packed_content::tensor) return errc::unknown_type;
+    tensor_info t;
+    t.name = e->name;
+    t.type = e->type;
+    t.rank = e->rank;
+    if (t.rank == 2) t.dims[0] = e->shape.rows;
+    if (t.rank != 0) t.dims[t.rank - 1] = e->shape.cols;
+    t.data = e->plain();
+    return t;
+  }
+
+  /// The text of that name, in the file. Errors: not_found. unknown_type: it is no text.
+  [[nodiscard]] result<std::string_view> text(std::string_view name) const noexcept {
+    const packed_entry* e = find(name);
+    if (e == nullptr) return errc::not_found;
+    if (e->content != packed_content::text) return errc::unknown_type;
+    return detail::as_text(e->plain());
+  }
+
   /// Compares the checksum of one matrix with its bytes, all of which are read: malformed if they
   /// differ.
   [[nodiscard]] errc verify(const packed_entry& e) const noexcept {
@@ -94,7 +124,8 @@ class packed_file {
 ///
 /// Errors: bad_magic, bad_version. truncated: the file ends early. malformed: wrong or superfluous
 /// parts, a checksum of the table that is not right, data at no multiple of 64, places of outliers
-/// that do not ascend inside their matrix. shape_mismatch: sizes disagree with shapes. overflow,
+/// that do not ascend inside their matrix. unknown_type: a tensor of a type that is none of plain
+/// numbers. shape_mismatch: sizes disagree with shapes. overflow,
 /// overlap, out_of_bounds, duplicate_name, out_of_memory as they say. limit_exceeded: more matrices
 /// than memory of the file's size + 1 MiB can list.
 ///

@@ -11,8 +11,14 @@
 #include "nibble/core/errors.h"
 #include "nibble/format/packed.h"
 #include "nibble/io/detail/bytes.h"
+#include "nibble/io/tensor_file.h"
 
-namespace nibble::inline NIBBLE_ABI::detail {
+namespace nibble::inline NIBBLE_ABI {
+
+/// What an entry of a packed file is: a packed matrix, a tensor of plain numbers, a text.
+enum class packed_content : std::uint8_t { matrix, tensor, text };
+
+namespace detail {
 
 static_assert(std::endian::native == std::endian::little,
               "packed files are mapped, so their numbers are those of little-endian machines");
@@ -24,17 +30,25 @@ static_assert(std::endian::native == std::endian::little,
 //  16  u64 number of matrices      24  u64 rows, 32 cols
 //  24  u64 bytes of text           40  u64 values per block, 0: whole rows
 //  32  u64 bytes of the file       48  u8 bits of a code, 4 x u8 bytes of a scale, super-scale,
-//  40  u64 checksum of all before      shift, super-shift; 3 x 0
-//      the data, this field as 0   56  u64 blocks per super-scale, 64 per super-shift
-//  48  0                           72  f32 centre of scales, 76 of shifts
+//  40  u64 checksum of all before      shift, super-shift
+//      the data, this field as 0   53  u8 content, 54 u8 rank of a tensor; 0
+//  48  0                           56  u64 blocks per super-scale, 64 per super-shift
+//                                  72  f32 centre of scales, 76 of shifts
 //                                  80  u64 offset of the data, 88 bytes, 96 checksum
 //                                104  u64 single outliers, 112 outlier columns
 //                                120  u8 types of their values (outlier_type_code), 121; 6 x 0
 //
 // The data of a matrix: codes, scales ..., then the arrays of its outlier_data, each filled up to a
 // multiple of 64 with zeros. Files without outliers have zeros from 104 on.
+//
+// Version 2 has tensors of plain numbers (content 1; the name of the format is that of the type:
+// "bf16") and texts (2; "text", 1 row) among its entries: row by row as they are, filled up to a
+// multiple of 64. They have rows, cols, offset, bytes, checksum; all other fields are 0. Files
+// without them are of version 1.
 inline constexpr std::string_view packed_magic = "NIBBLE\x16\x04";  // 16 rows x 4 k
 inline constexpr std::uint32_t packed_version = 1;
+inline constexpr std::uint32_t packed_version_with_plain = 2;
+inline constexpr std::string_view packed_text_format = "text";
 inline constexpr std::size_t packed_header_bytes = 64;
 inline constexpr std::size_t packed_entry_bytes = 128;
 inline constexpr std::size_t packed_checksum_at = 40;
@@ -48,8 +62,17 @@ constexpr std::uint8_t outlier_type_code(number_type t) noexcept {
   return t == number_type::bf16 ? 1 : t == number_type::f16 ? 2 : 0;
 }
 
-/// One matrix of a file.
+/// What a plain entry fills: its bytes, to a multiple of 64.
+constexpr std::uint64_t plain_bytes(std::uint64_t rows, std::uint64_t cols,
+                                    std::uint64_t value_bytes) noexcept {
+  return (rows * cols * value_bytes + packed_alignment - 1) / packed_alignment * packed_alignment;
+}
+
+/// One entry of a file.
 struct packed_entry {
+  packed_content content = packed_content::matrix;
+  tensor_type type = tensor_type::u8;  ///< of a tensor
+  std::uint8_t rank = 0;               ///< of a tensor: at most 2
   std::string_view name;
   std::string_view format;
   std::uint64_t fingerprint = 0;
@@ -69,11 +92,16 @@ struct packed_entry {
   }
   /// What `bytes` should have.
   [[nodiscard]] std::size_t total() const noexcept {
+    if (content != packed_content::matrix) {
+      return static_cast<std::size_t>(
+          plain_bytes(shape.rows, shape.cols, describe(type).block_bytes));
+    }
     return sizes().total + sizes_of_outliers().total;
   }
   /// The matrix, to be read as what `format` means.
   [[nodiscard]] packed_data data() const noexcept {
     packed_data d;
+    if (content != packed_content::matrix) return d;
     d.shape = shape;
     d.super_every = super_every;
     d.center = center;
@@ -88,11 +116,16 @@ struct packed_entry {
     }
     return d;
   }
+  /// The bytes of a tensor or a text, without what fills them up.
+  [[nodiscard]] std::span<const std::byte> plain() const noexcept {
+    if (content == packed_content::matrix) return {};
+    return bytes.first(shape.rows * shape.cols * describe(type).block_bytes);
+  }
   /// Whether this is a matrix of that format, which would have the sizes of `expected`.
   [[nodiscard]] errc check(std::string_view name_wanted, std::uint64_t fingerprint_wanted,
                            const packed_structure& structure_wanted,
                            const packed_data& expected) const noexcept {
-    if (format != name_wanted) return errc::unknown_type;
+    if (content != packed_content::matrix || format != name_wanted) return errc::unknown_type;
     if (fingerprint != fingerprint_wanted || !(structure == structure_wanted) ||
         !(shape == expected.shape) || super_every != expected.super_every) {
       return errc::shape_mismatch;
@@ -155,6 +188,7 @@ class checksum {
   return sum.value();
 }
 
-}  // namespace nibble::inline NIBBLE_ABI::detail
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
 
 #endif  // NIBBLE_IO_DETAIL_PACKED_LAYOUT_H_

@@ -26,6 +26,7 @@ class packed_reader {
   [[nodiscard]] errc read_names(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc read_shape(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc read_outliers(const std::byte* field, packed_entry& entry) noexcept;
+  [[nodiscard]] errc read_plain(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc place(const std::byte* field, packed_entry& entry) noexcept;
   [[nodiscard]] errc check_places(packed_index& index) noexcept;
   [[nodiscard]] errc check_outliers(const packed_entry& entry) noexcept;
@@ -43,6 +44,7 @@ class packed_reader {
   std::span<const std::byte> file_;
   memory_budget budget_;
   error_note* note_;
+  std::uint32_t version_ = packed_version;
   std::uint64_t count_ = 0;
   std::uint64_t text_begin_ = 0;
   std::uint64_t text_end_ = 0;  ///< where the table ends
@@ -59,9 +61,9 @@ inline errc packed_reader::read_header() noexcept {
     return fail(note_, errc::truncated, "%llu bytes are too few for a header", ull{file_.size()});
   }
   const std::byte* header = file_.data();
-  const auto version = load_le<std::uint32_t>(header + 8);
-  if (version != packed_version) {
-    return fail(note_, errc::bad_version, "version %u", unsigned{version});
+  version_ = load_le<std::uint32_t>(header + 8);
+  if (version_ != packed_version && version_ != packed_version_with_plain) {
+    return fail(note_, errc::bad_version, "version %u", unsigned{version_});
   }
   if (!is_zero(header + 12, header + 16) || !is_zero(header + 48, header + packed_header_bytes)) {
     return fail(note_, errc::malformed, "reserved bytes of the header are not 0");
@@ -185,6 +187,45 @@ inline errc packed_reader::read_outliers(const std::byte* field, packed_entry& e
   return errc::ok;
 }
 
+// A tensor of plain numbers or a text: nothing but rows and columns, of at most 2^48 values.
+inline errc packed_reader::read_plain(const std::byte* field, packed_entry& entry) noexcept {
+  const printable_name name(entry.name);
+  const auto content = std::to_integer<std::uint8_t>(field[53]);
+  const auto rank = std::to_integer<std::uint8_t>(field[54]);
+  if (version_ == packed_version || content > 2) {
+    return fail(note_, errc::malformed, "'%s' is neither matrix nor tensor nor text: %u", name.text,
+                unsigned{content});
+  }
+  entry.content = static_cast<packed_content>(content);
+  if (!is_zero(field + 16, field + 24) || !is_zero(field + 40, field + 53) ||
+      !is_zero(field + 55, field + 80) || !is_zero(field + 104, field + packed_entry_bytes)) {
+    return fail(note_, errc::malformed, "'%s' has fields of a matrix that are not 0", name.text);
+  }
+  const bool is_text = entry.content == packed_content::text;
+  const tensor_type_info* const type =
+      find_tensor_type([&entry](const tensor_type_info& t) { return t.name == entry.format; });
+  if (is_text ? entry.format != packed_text_format : type == nullptr || type->block_values != 1) {
+    return fail(note_, errc::unknown_type, "'%s' is of type '%s'", name.text,
+                printable_name(entry.format).text);
+  }
+  const std::uint64_t rows = u64(field + 24);
+  const std::uint64_t cols = u64(field + 32);
+  if (rank > 2 || (rank < 2 && rows != 1) || (rank == 0 && cols != 1) || (is_text && rank != 1)) {
+    return fail(note_, errc::malformed, "'%s': rank %u of %llu x %llu", name.text, unsigned{rank},
+                ull{rows}, ull{cols});
+  }
+  std::uint64_t values = 0;
+  constexpr std::uint64_t limit = std::uint64_t{1} << 48;
+  if (!checked_multiply(rows, cols, values) || values > limit || rows > limit || cols > limit) {
+    return fail(note_, errc::overflow, "'%s': %llu x %llu", name.text, ull{rows}, ull{cols});
+  }
+  if (!is_text) entry.type = type->type;
+  entry.rank = rank;
+  entry.shape.rows = static_cast<std::size_t>(rows);
+  entry.shape.cols = static_cast<std::size_t>(cols);
+  return errc::ok;
+}
+
 inline errc packed_reader::place(const std::byte* field, packed_entry& entry) noexcept {
   const printable_name name(entry.name);
   const std::uint64_t begin = u64(field + 80);
@@ -213,8 +254,12 @@ inline errc packed_reader::place(const std::byte* field, packed_entry& entry) no
 
 inline errc packed_reader::read_entry(const std::byte* field, packed_entry& entry) noexcept {
   errc e = read_names(field, entry);
-  if (e == errc::ok) e = read_shape(field, entry);
-  if (e == errc::ok) e = read_outliers(field, entry);
+  if (e == errc::ok && field[53] != std::byte{0}) {
+    e = read_plain(field, entry);
+  } else {
+    if (e == errc::ok) e = read_shape(field, entry);
+    if (e == errc::ok) e = read_outliers(field, entry);
+  }
   if (e == errc::ok) e = place(field, entry);
   entry.fingerprint = u64(field + 16);
   entry.checksum = u64(field + 96);

@@ -14,8 +14,13 @@
 
 namespace nibble::inline NIBBLE_ABI {
 
-/// A matrix to be saved, and its name in the file.
+/// What is to be saved, and its name in the file: a packed matrix; by named() a tensor, by
+/// named_text() a text.
 struct named_packed {
+  packed_content content = packed_content::matrix;
+  std::uint8_t rank = 0;
+  tensor_type type = tensor_type::u8;
+  std::span<const std::byte> plain;  ///< of a tensor or a text
   std::string_view name;
   std::string_view format;
   std::uint64_t fingerprint = 0;
@@ -34,6 +39,42 @@ struct named_packed {
   named_packed(std::string_view matrix, const packed_matrix<F>& w) noexcept
       : named_packed(matrix, w.view()) {}
 };
+
+/// A tensor of plain numbers, saved row by row as it is: norms, embeddings. packed_file::tensor()
+/// finds it again.
+[[nodiscard]] inline named_packed named(std::string_view name, const tensor_info& t) noexcept {
+  named_packed n;
+  n.content = packed_content::tensor;
+  n.name = name;
+  n.format = describe(t.type).name;
+  n.type = t.type;
+  n.rank = t.fortran_order && t.rank > 1 ? std::uint8_t{255} : t.rank;  // save_packed() refuses it
+  n.plain = t.data;
+  n.data.shape.rows = static_cast<std::size_t>(t.rows());
+  n.data.shape.cols = static_cast<std::size_t>(t.cols());
+  return n;
+}
+/// A vector of floats, likewise.
+[[nodiscard]] inline named_packed named(std::string_view name, std::span<const float> x) noexcept {
+  tensor_info t;
+  t.rank = 1;
+  t.dims[0] = x.size();
+  t.data = std::as_bytes(x);
+  return named(name, t);
+}
+/// A text, such as the configuration of a model. packed_file::text() finds it again.
+[[nodiscard]] inline named_packed named_text(std::string_view name,
+                                             std::string_view text) noexcept {
+  named_packed n;
+  n.content = packed_content::text;
+  n.name = name;
+  n.format = detail::packed_text_format;
+  n.rank = 1;
+  n.plain = std::as_bytes(std::span(text));
+  n.data.shape.rows = 1;
+  n.data.shape.cols = text.size();
+  return n;
+}
 
 namespace detail {
 
@@ -57,7 +98,11 @@ class packed_writer {
   [[nodiscard]] static outlier_sizes sizes_of_outliers(const named_packed& m) noexcept {
     return outlier_sizes_of(m.data.outliers, m.data.shape.rows, m.data.shape.cols);
   }
+  [[nodiscard]] static bool is_plain(const named_packed& m) noexcept {
+    return m.content != packed_content::matrix;
+  }
   [[nodiscard]] static std::uint64_t total_of(const named_packed& m) noexcept {
+    if (is_plain(m)) return plain_bytes(1, 1, m.plain.size());
     return sizes_of(m).total + sizes_of_outliers(m).total;
   }
 
@@ -65,6 +110,7 @@ class packed_writer {
   /// whatever it is in memory.
   template <class Fn>
   static bool for_each_piece(const named_packed& m, Fn&& fn) noexcept {
+    if (is_plain(m)) return for_pieces_of(m.plain.data(), m.plain.size(), fn);
     const packed_sizes z = sizes_of(m);
     for (std::size_t i = 0; i <= num_parts; ++i) {
       const void* array = i == 0 ? m.data.codes : m.data.parts[i - 1];
@@ -108,6 +154,16 @@ inline errc packed_writer::check_names() noexcept {
       return fail(note_, errc::limit_exceeded, "matrix '%s': a name of more than 65536 bytes",
                   printable_name(m.name).text);
     }
+    if (is_plain(m) && (m.rank > 2 || describe(m.type).block_values != 1)) {
+      return fail(note_, errc::unknown_type,
+                  "tensor '%s': plain numbers of at most 2 dimensions, in rows, can be saved",
+                  printable_name(m.name).text);
+    }
+    if (is_plain(m) && m.plain.size() != std::uint64_t{m.data.shape.rows} * m.data.shape.cols *
+                                             describe(m.type).block_bytes) {
+      return fail(note_, errc::shape_mismatch, "tensor '%s': its bytes are not those of its shape",
+                  printable_name(m.name).text);
+    }
     if (i != 0 && m.name == matrices_[order[i - 1]].name) {
       return fail(note_, errc::duplicate_name, "matrix '%s'", printable_name(m.name).text);
     }
@@ -123,6 +179,14 @@ inline void packed_writer::make_entry(const named_packed& m, std::byte* field, s
   store_le(field + 16, m.fingerprint);
   store_le(field + 24, std::uint64_t{m.data.shape.rows});
   store_le(field + 32, std::uint64_t{m.data.shape.cols});
+  store_le(field + 53, static_cast<std::uint8_t>(m.content));
+  store_le(field + 54, m.rank);
+  checksum sum;
+  for_each_piece(m, [&](std::span<const std::byte> piece) { return sum.add(piece), true; });
+  store_le(field + 80, offset);
+  store_le(field + 88, total_of(m));
+  store_le(field + 96, sum.value());
+  if (is_plain(m)) return;
   store_le(field + 40, std::uint64_t{m.structure.block});
   store_le(field + 48, m.structure.code_bits);
   for (std::size_t i = 0; i < num_parts; ++i) store_le(field + 49 + i, m.structure.part_bytes[i]);
@@ -130,11 +194,6 @@ inline void packed_writer::make_entry(const named_packed& m, std::byte* field, s
     store_le(field + 56 + 8 * i, std::uint64_t{m.data.super_every[i]});
     store_le(field + 72 + 4 * i, m.data.center[i]);
   }
-  checksum sum;
-  for_each_piece(m, [&](std::span<const std::byte> piece) { return sum.add(piece), true; });
-  store_le(field + 80, offset);
-  store_le(field + 88, total_of(m));
-  store_le(field + 96, sum.value());
   const outlier_data& o = m.data.outliers;
   store_le(field + 104, std::uint64_t{o.num_values});
   store_le(field + 112, std::uint64_t{o.num_columns});
@@ -157,8 +216,10 @@ inline errc packed_writer::make_table() noexcept {
 
   std::uint64_t text = 0;
   std::uint64_t offset = data_begin;
+  std::uint32_t version = packed_version;
   std::byte* field = &table_[packed_header_bytes];
   for (const named_packed& m : matrices_) {
+    if (is_plain(m)) version = packed_version_with_plain;
     make_entry(m, field, text, offset);
     const auto copy = [&](std::string_view name) {
       if (!name.empty()) {
@@ -173,7 +234,7 @@ inline errc packed_writer::make_table() noexcept {
   }
   std::byte* header = &table_[0];
   std::memcpy(header, packed_magic.data(), packed_magic.size());
-  store_le(header + 8, packed_version);
+  store_le(header + 8, version);
   store_le(header + 16, std::uint64_t{matrices_.size()});
   store_le(header + 24, text_bytes);
   store_le(header + 32, offset);
