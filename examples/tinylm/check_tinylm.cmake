@@ -45,6 +45,20 @@ endif()
 expect(0 "stopped after 253 of 300 bytes: the context of 256 bytes is full"
   generate --prompt "def " --tokens 300)
 
+# From a packed file: the same text.
+expect(0 "2\\.[89][0-9] MB, 4\\.6[0-9] bits" pack packed.nibble)
+written(three ${write} --packed packed.nibble)
+if(NOT three STREQUAL one)
+  message(SEND_ERROR "'${one}' from the checkpoint, '${three}' from the packed file")
+endif()
+expect(0 "packed file +exact +4\\.50" eval --limit 1 --no-speed --packed packed.nibble --paths exact)
+expect(2 "packed" generate --packed packed.nibble --format q8_0)
+expect(3 "no_such_file: not found" generate --packed no_such_file)
+expect(4 "model.safetensors: not a file of this kind" generate
+  --packed "${DATA}/tinylm/model.safetensors")
+execute_process(COMMAND head -c 100000 "${WORK}/packed.nibble" OUTPUT_FILE "${WORK}/short.nibble")
+expect(4 "short.nibble: the file is truncated" generate --packed short.nibble)
+
 string(REPEAT "x" 257 long)
 expect(2 "the prompt has 257 bytes, but the context of this model only 256" generate --prompt ${long})
 expect(2 "no format is called 'int4_g32'; near it: int4_g32_f16" generate --format int4_g32)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// tinylm: a small language model on nibble. `generate` writes, `eval` says what a format costs.
+// tinylm: a small language model on nibble. `generate` writes, `eval` says what a format costs,
+// `pack` makes a file to start both from.
 //
 // Read on in this order: config.h, checkpoint.h, formats.h, model.h (what is packed), layers.h,
 // engine.h (what is computed), sampler.h, generate.h, evaluate.h.
@@ -29,10 +30,12 @@ const std::map<std::string, nibble::compute_path> paths = {
 struct options {
   // All commands.
   std::string folder;
+  std::string packed;
   std::vector<std::string> exceptions;
   double outliers = 0;
   float outlier_threshold = 0;
-  // generate
+  // generate and pack
+  std::string out;
   std::string format = "int4_g32_f16";
   std::string path = "automatic";
   std::size_t threads = 0;
@@ -74,16 +77,36 @@ void declare_model_options(CLI::App& app, options& o) {
                  "share of the largest weights of every row to keep\napart: 0.005")
       ->type_name("SHARE")
       ->check(CLI::Range(0.0, 1.0));
+}
+
+void declare_threshold(CLI::App& app, options& o) {
   app.add_option("--outlier-threshold", o.outlier_threshold,
                  "LLM.int8: activations from here on are not quantized\n(integer path): 6")
       ->type_name("X")
       ->check(CLI::NonNegativeNumber);
 }
 
-void declare_generate(CLI::App& app, options& o) {
+void declare_packed(CLI::App& app, options& o) {
+  app.add_option("--packed", o.packed, "start from a file that `tinylm pack` wrote")
+      ->type_name("FILE")
+      ->excludes("--format-for")
+      ->excludes("--outliers");
+}
+
+void declare_pack(CLI::App& app, options& o) {
   declare_model_options(app, o);
   app.add_option("-f,--format", o.format, "format of the weights (int4_g32_f16)")
       ->type_name("NAME");
+  app.add_option("OUT", o.out, "file to write")->type_name("")->required();
+}
+
+void declare_generate(CLI::App& app, options& o) {
+  declare_model_options(app, o);
+  declare_threshold(app, o);
+  declare_packed(app, o);
+  app.add_option("-f,--format", o.format, "format of the weights (int4_g32_f16)")
+      ->type_name("NAME")
+      ->excludes("--packed");
   app.add_option("--path", o.path, "how products are computed (automatic)")
       ->type_name("PATH")
       ->check(CLI::IsMember(path_names()));
@@ -104,11 +127,14 @@ void declare_generate(CLI::App& app, options& o) {
 
 void declare_eval(CLI::App& app, options& o) {
   declare_model_options(app, o);
+  declare_threshold(app, o);
+  declare_packed(app, o);
   app.add_option("-f,--formats", o.formats,
                  "formats, with commas between them; * and ? are\nwildcards: 'int4_*,q4_?' (all)")
       ->type_name("NAMES")
       ->delimiter(',')
-      ->allow_extra_args(false);
+      ->allow_extra_args(false)
+      ->excludes("--packed");
   app.add_option("--paths", o.paths, "paths to compute by (automatic)")
       ->type_name("PATHS")
       ->delimiter(',')
@@ -145,13 +171,31 @@ nibble::gemm_options product_options(const options& o, const std::string& path) 
   return g;
 }
 
-int run_generate(const options& o) {
+/// The model of `generate` and `pack`.
+model make_model(const options& o, nibble::context& with) {
+  if (!o.packed.empty()) return open_model(o.packed);
   packing how;
   how.format = &format_named(o.format);
   how.exceptions = parse_exceptions(o.exceptions);
   how.outliers = o.outliers;
+  return pack_model(open_checkpoint(o), how, with);
+}
+
+int run_pack(const options& o) {
+  thread_team team(1);
+  const model m = make_model(o, team.with());
+  save_model(m, o.out);
+  fmt::print(
+      "{}: {:.2f} MB, {:.2f} bits per weight\n", o.out,
+      1e-6 * static_cast<double>(std::filesystem::file_size(o.out)),
+      8.0 * static_cast<double>(m.size().all_bytes) / static_cast<double>(m.size().all_weights));
+  return success;
+}
+
+int run_generate(const options& o) {
   thread_team team(o.threads);
-  const model m = pack_model(open_checkpoint(o), how, team.with());
+  model m;
+  const double seconds = examples::seconds_of([&] { m = make_model(o, team.with()); });
   engine e(m, team.with(), product_options(o, o.path));
   sampler choose(o.temperature, o.top_p, o.seed);
   bool written = true;
@@ -165,9 +209,10 @@ int run_generate(const options& o) {
                g.num_tokens, o.tokens, m.config.max_positions);
   }
   if (!o.quiet && g.num_tokens > 1) {
-    fmt::print(stderr, "\n[{} bytes of prompt: {:.0f}/s; {} bytes written: {:.0f}/s]",
-               o.prompt.size(), static_cast<double>(o.prompt.size()) / g.prefill_seconds,
-               g.num_tokens, static_cast<double>(g.num_tokens - 1) / g.decode_seconds);
+    fmt::print(
+        stderr, "\n[loaded in {:.1f} ms; {} bytes of prompt: {:.0f}/s; {} written: {:.0f}/s]",
+        1e3 * seconds, o.prompt.size(), static_cast<double>(o.prompt.size()) / g.prefill_seconds,
+        g.num_tokens, static_cast<double>(g.num_tokens - 1) / g.decode_seconds);
   }
   fmt::print(stderr, "\n");
   return success;
@@ -199,11 +244,46 @@ class evaluation {
     packing how;
     how.exceptions = parse_exceptions(o_.exceptions);
     how.outliers = o_.outliers;
-    struct job {
-      const nibble::any_format* format;
-      std::string path;
+    const std::vector<job> jobs = jobs_of_options();
+    const std::size_t steps = (windows_.count + 7) / 8;
+    examples::progress_bar bar((jobs.size() + 1) * steps, !o_.no_progress);
+
+    packing plain;
+    plain.format = &source_format();
+    report_.reference =
+        fmt::format("weights as in the file ({}), f32 arithmetic", plain.format->name);
+    const auto from_file = [this] { return open_model(o_.packed); };
+    const auto packed = [this](const packing& p) {
+      return [this, &p] { return pack_model(source_, p, all_.with()); };
     };
+    nibble::gemm_options exact;
+    exact.path = nibble::compute_path::exact;
+    add_row(plain.format->name, "exact", exact, packed(plain), bar);
+    for (const job& j : jobs) {
+      how.format = j.format;
+      const nibble::gemm_options g = product_options(o_, j.path);
+      if (j.format == nullptr) {
+        add_row("packed file", j.path, g, from_file, bar);
+      } else {
+        add_row(j.format->name, j.path, g, packed(how), bar);
+      }
+    }
+  }
+
+  [[nodiscard]] const std::vector<std::string>& skipped() const { return skipped_; }
+
+ private:
+  struct job {
+    const nibble::any_format* format;  ///< null: the packed file, as it is
+    std::string path;
+  };
+
+  std::vector<job> jobs_of_options() {
     std::vector<job> jobs;
+    if (!o_.packed.empty()) {
+      for (const std::string& path : o_.paths) jobs.push_back({nullptr, path});
+      return jobs;
+    }
     for (const nibble::any_format* f : formats_like(o_.formats)) {
       for (const std::string& path : o_.paths) {
         if (f->supports(paths.at(path))) {
@@ -213,39 +293,24 @@ class evaluation {
         }
       }
     }
-    const std::size_t steps = (windows_.count + 7) / 8;
-    examples::progress_bar bar((jobs.size() + 1) * steps, !o_.no_progress);
-
-    packing plain;
-    plain.format = &source_format();
-    report_.reference =
-        fmt::format("weights as in the file ({}), f32 arithmetic", plain.format->name);
-    add_row(plain, "exact", {}, bar);
-    for (const job& j : jobs) {
-      how.format = j.format;
-      nibble::gemm_options g = product_options(o_, j.path);
-      add_row(how, j.path, g, bar);
-    }
+    return jobs;
   }
 
-  [[nodiscard]] const std::vector<std::string>& skipped() const { return skipped_; }
-
- private:
   // The format that keeps the weights of the file in every bit.
   const nibble::any_format& source_format() const {
     const nibble::tensor_type t = source_->matrix_type();
     return format_named(std::string(nibble::describe(t).name));
   }
 
-  void add_row(const packing& how, const std::string& path, nibble::gemm_options g,
-               examples::progress_bar& bar) {
+  template <class Load>
+  void add_row(std::string_view name, const std::string& path, const nibble::gemm_options& g,
+               Load load, examples::progress_bar& bar) {
     const bool is_reference = reference_.empty();
-    if (is_reference) g.path = nibble::compute_path::exact;
     eval_row row;
-    row.format = how.format->name;
+    row.format = name;
     row.path = path;
     model m;
-    row.load_seconds = examples::seconds_of([&] { m = pack_model(source_, how, all_.with()); });
+    row.load_seconds = examples::seconds_of([&] { m = load(); });
     row.size = m.size();
     engine e(m, all_.with(), g);
     const auto progress = [&] { bar.step(is_reference ? "reference" : row.format, path); };
@@ -304,8 +369,10 @@ int main(int argc, char** argv) try {
   app.footer(exit_codes_text);
   app.get_formatter()->column_width(30);
   app.require_subcommand(1);
+  CLI::App* const packing_ = app.add_subcommand("pack", "packs a model into one file");
   CLI::App* const generating = app.add_subcommand("generate", "writes on from a prompt");
   CLI::App* const evaluating = app.add_subcommand("eval", "size, quality and speed of formats");
+  declare_pack(*packing_, o);
   declare_generate(*generating, o);
   declare_eval(*evaluating, o);
   try {
@@ -313,6 +380,7 @@ int main(int argc, char** argv) try {
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? success : wrong_usage;
   }
+  if (packing_->parsed()) return run_pack(o);
   return generating->parsed() ? run_generate(o) : run_eval(o);
 } catch (const failure& f) {
   fmt::print(stderr, "tinylm: {}\n", f.text);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// A model ready to run: packed matrices, norms, the embedding. Made from a checkpoint, by packing.
+// A model ready to run: packed matrices, norms, the embedding. Made from a checkpoint, by packing,
+// or from a packed file, in place.
 #ifndef NIBBLE_EXAMPLES_TINYLM_MODEL_H_
 #define NIBBLE_EXAMPLES_TINYLM_MODEL_H_
 
@@ -8,6 +9,7 @@
 
 #include "checkpoint.h"
 #include "formats.h"
+#include "nibble/io/any_packed_file.h"
 
 namespace tinylm {
 
@@ -26,6 +28,7 @@ struct model {
   /// What the views above point into.
   std::vector<nibble::any_packed_matrix> matrices;
   std::shared_ptr<const checkpoint> source;
+  std::optional<nibble::packed_file> file;
 
   /// Bytes and weights of the packed matrices, and of everything.
   struct size_info {
@@ -60,6 +63,7 @@ void for_each_tensor(Model& m, Matrix matrix, Norm norm) {
 }
 
 inline constexpr char embedding_name[] = "model.embed_tokens.weight";
+inline constexpr char config_name[] = "config.json";
 
 inline model::size_info model::size() const {
   size_info s;
@@ -138,6 +142,73 @@ inline void check_gated_formats(const model& m) {
     }
   }
   for_each_tensor(m, pack, read);
+  check_gated_formats(m);
+  return m;
+}
+
+/// Writes a model to one file: matrices as they are packed, norms, embedding, configuration.
+inline void save_model(const model& m, const std::string& path) {
+  std::vector<std::string> names;  // views point here, so it may not grow out of its place
+  names.reserve(m.layers.size() * 9 + 2);
+  std::vector<nibble::named_packed> entries{nibble::named_text(config_name, m.config.text),
+                                            nibble::named(embedding_name, m.embedding)};
+  for_each_tensor(
+      m,
+      [&](const std::string& name, const nibble::any_packed_view& w, std::size_t, std::size_t) {
+        entries.push_back(nibble::named(names.emplace_back(name + ".weight"), w));
+      },
+      [&](const std::string& name, const std::vector<float>& norm, std::size_t) {
+        entries.push_back(nibble::named(names.emplace_back(name + ".weight"), norm));
+      });
+  nibble::error_note note;
+  const nibble::errc e = nibble::save_packed(path.c_str(), entries, &note);
+  if (e != nibble::errc::ok) throw file_failure(path, e, note);
+}
+
+/// Maps a file that save_model() wrote. Matrices and embedding stay where they are in it.
+[[nodiscard]] inline model open_model(const std::string& path) {
+  nibble::error_note note;
+  auto file = nibble::load_packed(path.c_str(), &note);
+  if (!file) throw file_failure(path, file.error(), note);
+  model m;
+  m.file = std::move(*file);
+  const auto fail = [&path](std::string_view entry, nibble::errc e) {
+    const char* const what = e == nibble::errc::not_found ? "is missing"
+                             : e == nibble::errc::unknown_type
+                                 ? "is of a kind or format that this program does not know"
+                                 : "does not have the shape that the configuration says";
+    return failure{file_malformed, fmt::format("{}: '{}' {}", path, entry, what)};
+  };
+  const auto config = m.file->text(config_name);
+  if (!config) throw fail(config_name, config.error());
+  m.config = parse_config(std::string(*config), path + ": " + config_name);
+  m.layers.resize(m.config.num_layers);
+
+  const auto tensor = [&](const std::string& name, std::span<const std::uint64_t> shape) {
+    const auto t = m.file->tensor(name);
+    if (!t) throw fail(name, t.error());
+    if (!std::equal(shape.begin(), shape.end(), t->shape().begin(), t->shape().end())) {
+      throw fail(name, nibble::errc::shape_mismatch);
+    }
+    return *t;
+  };
+  const std::uint64_t embedding_shape[] = {vocabulary, m.config.dim};
+  m.embedding = tensor(embedding_name, embedding_shape);
+  for_each_tensor(
+      m,
+      [&](const std::string& name, nibble::any_packed_view& view, std::size_t rows,
+          std::size_t cols) {
+        const auto w = nibble::get_any(*m.file, name + ".weight");
+        if (!w) throw fail(name, w.error());
+        if (w->rows() != rows || w->cols() != cols) {
+          throw fail(name, nibble::errc::shape_mismatch);
+        }
+        view = *w;
+      },
+      [&](const std::string& name, std::vector<float>& norm, std::size_t length) {
+        const std::uint64_t shape[] = {length};
+        norm = floats_of(tensor(name + ".weight", shape));
+      });
   check_gated_formats(m);
   return m;
 }

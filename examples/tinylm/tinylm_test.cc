@@ -198,6 +198,32 @@ TEST_CASE("tinylm: the same text for any number of threads") {
   CHECK(written(m, 1, integer, sampler(0.8, 0.9, 8)) != drawn);
 }
 
+TEST_CASE("tinylm: a packed file is the model, in place") {
+  const model m = packed("int4_g32_f16", {"*.down_proj=q8_0"});
+  const folder f("packed");
+  const std::string path_name = (f.path / "model.nibble").string();
+  save_model(m, path_name);
+  const model mapped = open_model(path_name);
+  CHECK(mapped.config.text == m.config.text);
+  CHECK(mapped.matrices.empty());
+  CHECK(mapped.layers[2].down.name() == "q8_0");
+  CHECK(mapped.size().all_bytes == m.size().all_bytes);
+  const auto integer = path(nibble::compute_path::integer);
+  const sampler greedy(0, 1, 0);
+  CHECK(written(mapped, 2, integer, greedy) == written(m, 1, integer, greedy));
+
+  // A file that lacks what an engine needs.
+  REQUIRE(nibble::save_packed(path_name.c_str(), std::vector<nibble::named_packed>{nibble::named(
+                                                     "w", m.output)}) == nibble::errc::ok);
+  const auto open = [&] { static_cast<void>(open_model(path_name)); };
+  CHECK(message_of(open, file_malformed).find("'config.json' is missing") != std::string::npos);
+  REQUIRE(nibble::save_packed(path_name.c_str(),
+                              std::vector<nibble::named_packed>{nibble::named_text(
+                                  "config.json", m.config.text)}) == nibble::errc::ok);
+  CHECK(message_of(open, file_malformed).find("'model.embed_tokens.weight' is missing") !=
+        std::string::npos);
+}
+
 TEST_CASE("tinylm: draws come from the likely bytes alone") {
   std::vector<float> logits(vocabulary, -20.0f);
   logits['a'] = 2;
