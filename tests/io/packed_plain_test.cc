@@ -101,7 +101,6 @@ TEST_CASE("packed file: files of matrices alone are of version 1") {
 TEST_CASE("packed file: every wrong field of a tensor or a text is an error") {
   const std::string good = all_kinds();
   const std::size_t e = entry(0), n = entry(1), t = entry(2), w = entry(3);
-  const std::uint64_t max_u64 = ~std::uint64_t{0};
   const std::size_t text = entry(4);  // "ebf16nf32ttextwint4_g32_f16"
   std::string unknown = good;
   unknown[text + 1] = 'x';
