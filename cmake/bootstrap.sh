@@ -13,6 +13,7 @@ usage() {
 usage: sh cmake/bootstrap.sh <command>
 
   demo [ARGUMENT...]   build nibble_compare and run it (by default on the bundled model)
+  tinylm [ARGUMENT...] build the language model and run it (docs/tinylm.md)
   outliers [ARGUMENT...]
                        build nibble_outliers and run it (docs/outliers.md)
   test [PRESET]        build everything and run the tests (preset: dev)
@@ -76,7 +77,7 @@ missing_packages() {
   have_package CLI11 '[2-9]' || printf ' libcli11-dev'
   have_package nlohmann_json '3\.1' || printf ' nlohmann-json3-dev'
   have_package fmt '([7-9]|1[0-9])' || printf ' libfmt-dev'
-  case $command in demo | outliers) return 0 ;; esac
+  case $command in demo | tinylm | outliers) return 0 ;; esac
   have pkg-config || printf ' pkgconf'
   have_package Catch2 '[23]' || printf ' catch2'
 }
@@ -226,6 +227,11 @@ case $command in
     fi
     configure_and_build demo nibble_compare
     exec build/demo/examples/nibble_compare "$@"
+    ;;
+  tinylm)
+    install_deps
+    configure_and_build demo tinylm
+    exec build/demo/examples/tinylm/tinylm "$@"
     ;;
   outliers)
     install_deps

@@ -23,11 +23,16 @@ kind(name) = name[1:3] eq "int" || name[1:4] eq "uint" ? 1 : \
     name[1:1] eq "q" || name[1:2] eq "iq" ? 2 : 3
 shown(k) = kind(strcol(1)) == k && $7 > 0 && $5 < 6 ? $7 : NaN
 
+# Names that have room.
+labelled = " uint2_g32_f16_z q2_K q3_K uint3_g32_f16_z int4_channel_f32 int4_g32_f16 nf4_g64_dq iq4_xs " \
+    ."q4_K uint4_g32_f16_z q5_K uint5_g32_f16_z mxfp6_e2m3 q6_K fp8_e4m3fn_channel_f32 q8_0 "
+name(unused) = strstrt(labelled, " ".strcol(1)." ") > 0 ? strcol(1) : ""
+
 set linetype 1 linecolor rgb "#388bfd"
 set linetype 2 linecolor rgb "#2da44e"
 set linetype 3 linecolor rgb "#e5534b"
 array title[3] = ["integers", "GGUF", "FP, NF4, MX"]
 plot for [k=1:3] csv every ::1 using 5:(shown(k)) with points linetype k pointtype 7 \
          pointsize 0.6 title title[k], \
-     for [k=1:3] csv every ::1 using 5:(shown(k)):1 with labels left offset 0.3,0.4 rotate by 35 \
+     for [k=1:3] csv every ::1 using 5:(shown(k)):(name(0)) with labels left offset 0.3,0.4 rotate by 35 \
          font "sans-serif,9" textcolor linetype k notitle
