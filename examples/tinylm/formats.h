@@ -20,8 +20,12 @@ namespace tinylm {
   return {wrong_usage, text};
 }
 
+/// A format that the catalogue lacks: the weights of an f32 checkpoint as they are.
+inline constexpr auto& own_formats = nibble::any_formats<nibble::f32>::list;
+
 [[nodiscard]] inline const nibble::any_format& format_named(const std::string& name) {
   const nibble::any_format* f = nibble::find_format(name);
+  if (f == nullptr) f = nibble::find_format(name, own_formats);
   if (f == nullptr) throw unknown_format(name);
   return *f;
 }
@@ -30,15 +34,17 @@ namespace tinylm {
 [[nodiscard]] inline std::vector<const nibble::any_format*> formats_like(
     const std::vector<std::string>& patterns) {
   std::vector<bool> chosen(nibble::catalogue().size(), patterns.empty());
+  std::vector<const nibble::any_format*> formats;
   for (const std::string& pattern : patterns) {
-    bool found = false;
+    const nibble::any_format* const own = nibble::find_format(pattern, own_formats);
+    if (own != nullptr) formats.push_back(own);
+    bool found = own != nullptr;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       if (!examples::matches(pattern, nibble::catalogue()[i].name)) continue;
       chosen[i] = found = true;
     }
     if (!found) throw unknown_format(pattern);
   }
-  std::vector<const nibble::any_format*> formats;
   for (std::size_t i = 0; i < chosen.size(); ++i) {
     if (chosen[i]) formats.push_back(&nibble::catalogue()[i]);
   }

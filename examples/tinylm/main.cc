@@ -298,12 +298,7 @@ class evaluation {
 
   // The format that keeps the weights of the file in every bit.
   const nibble::any_format& source_format() const {
-    const std::string type(nibble::describe(source_->matrix_type()).name);
-    const nibble::any_format* const f = nibble::find_format(type);
-    if (f != nullptr) return *f;
-    throw failure{wrong_usage, fmt::format("eval compares with the weights of the file, but no "
-                                           "format keeps {}; convert them to bf16 or f16",
-                                           type)};
+    return format_named(std::string(nibble::describe(source_->matrix_type()).name));
   }
 
   template <class Load>

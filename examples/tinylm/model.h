@@ -198,7 +198,10 @@ inline void save_model(const model& m, const std::string& path) {
       m,
       [&](const std::string& name, nibble::any_packed_view& view, std::size_t rows,
           std::size_t cols) {
-        const auto w = nibble::get_any(*m.file, name + ".weight");
+        auto w = nibble::get_any(*m.file, name + ".weight");
+        if (w.error() == nibble::errc::unknown_type) {
+          w = nibble::get_any(*m.file, name + ".weight", own_formats);
+        }
         if (!w) throw fail(name, w.error());
         if (w->rows() != rows || w->cols() != cols) {
           throw fail(name, nibble::errc::shape_mismatch);

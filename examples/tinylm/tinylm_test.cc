@@ -263,6 +263,23 @@ TEST_CASE("tinylm: the context is a limit that is named") {
   CHECK(message_of(write(""), wrong_usage).find("empty") != std::string::npos);
 }
 
+TEST_CASE("tinylm: f32, a format of its own, gives the bits of bf16 weights") {
+  const model plain = packed("bf16");
+  const model wide = packed("f32");
+  nibble::context with(nibble::parallel::serial());
+  engine a(plain, with, exact());
+  engine b(wide, with, exact());
+  const std::string text = "def main():";
+  const std::vector<std::uint8_t> tokens(text.begin(), text.end());
+  kv_cache cache_a(plain.config, 1);
+  kv_cache cache_b(wide.config, 1);
+  const auto y = a.forward(tokens, cache_a);
+  const auto z = b.forward(tokens, cache_b);
+  CHECK(std::memcmp(y.data, z.data, y.size() * sizeof(float)) == 0);
+  CHECK(wide.size().matrix_bytes == 2 * plain.size().matrix_bytes);
+  CHECK(formats_like({"f32", "q4_?"}).front()->name == "f32");
+}
+
 TEST_CASE("tinylm: wrong models are refused with a reason") {
   const auto refused = [](const folder& f, exit_code code) {
     return message_of(
