@@ -2,6 +2,7 @@
 # cmake -DTOOL=... -DDATA=... -DWORK=... -P check_tinylm.cmake: tinylm as its users call it, exit
 # codes and messages included. The whole of eval.txt, in a release build: add -DWHOLE=ON.
 cmake_policy(VERSION 3.25)
+get_filename_component(TOOL "${TOOL}" ABSOLUTE)
 
 # expect(<exit code> <regular expression for all it prints> <argument>...)
 function(expect code text)
