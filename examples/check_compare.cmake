@@ -2,17 +2,7 @@
 # cmake -DTOOL=... -DDATA=... -DWORK=... -P check_compare.cmake: nibble_compare as its users call it,
 # exit codes and messages included.
 cmake_policy(VERSION 3.25)
-
-# expect(<exit code> <regular expression for all it prints> <argument>...)
-function(expect code text)
-  execute_process(COMMAND "${TOOL}" ${ARGN} WORKING_DIRECTORY "${WORK}"
-    RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE err)
-  if(NOT result STREQUAL code)
-    message(SEND_ERROR "nibble_compare ${ARGN}: exit code ${result}, not ${code}\n${out}${err}")
-  elseif(NOT "${out}${err}" MATCHES "${text}")
-    message(SEND_ERROR "nibble_compare ${ARGN}: '${text}' is not in:\n${out}${err}")
-  endif()
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/support/expect.cmake")
 
 set(model "${DATA}/tinylm/model.safetensors")
 set(few --speed-mib 0 --formats)

@@ -2,17 +2,7 @@
 # cmake -DTOOL=... -DWORK=... -P check_outliers.cmake: nibble_outliers as its users call it, and that
 # splitting helps where it should.
 cmake_policy(VERSION 3.25)
-
-# expect(<exit code> <regular expression for all it prints> <argument>...)
-function(expect code text)
-  execute_process(COMMAND "${TOOL}" ${ARGN} WORKING_DIRECTORY "${WORK}"
-    RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE err)
-  if(NOT result STREQUAL code)
-    message(SEND_ERROR "nibble_outliers ${ARGN}: exit code ${result}, not ${code}\n${out}${err}")
-  elseif(NOT "${out}${err}" MATCHES "${text}")
-    message(SEND_ERROR "nibble_outliers ${ARGN}: '${text}' is not in:\n${out}${err}")
-  endif()
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/support/expect.cmake")
 
 expect(0 "Exit codes" --help)
 expect(2 "no format here is called 'int5'; there are: int8_channel_f32" --formats int5)

@@ -2,18 +2,7 @@
 # cmake -DTOOL=... -DDATA=... -DWORK=... -P check_tinylm.cmake: tinylm as its users call it, exit
 # codes and messages included. The whole of eval.txt, in a release build: add -DWHOLE=ON.
 cmake_policy(VERSION 3.25)
-get_filename_component(TOOL "${TOOL}" ABSOLUTE)
-
-# expect(<exit code> <regular expression for all it prints> <argument>...)
-function(expect code text)
-  execute_process(COMMAND "${TOOL}" ${ARGN} WORKING_DIRECTORY "${WORK}"
-    RESULT_VARIABLE result OUTPUT_VARIABLE out ERROR_VARIABLE err)
-  if(NOT result STREQUAL code)
-    message(SEND_ERROR "tinylm ${ARGN}: exit code ${result}, not ${code}\n${out}${err}")
-  elseif(NOT "${out}${err}" MATCHES "${text}")
-    message(SEND_ERROR "tinylm ${ARGN}: '${text}' is not in:\n${out}${err}")
-  endif()
-endfunction()
+include("${CMAKE_CURRENT_LIST_DIR}/../support/expect.cmake")
 
 # written(<variable> <argument>...): what it writes
 function(written variable)

@@ -64,11 +64,7 @@ namespace nibble::inline NIBBLE_ABI {
 [[nodiscard]] inline errc gemm(const any_packed_view& w, const activations& x, const results& y,
                                context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
-  detail::gemm_item item;
-  item.w = &w.data;
-  item.y = y;
-  item.post = &post;
-  item.num_rows = x.rows;
+  const detail::gemm_item item = detail::item_of(w.data, x, y, post);
   return w.format->multiply({&item, 1}, x, with, options);
 }
 [[nodiscard]] inline errc gemv(const any_packed_view& w, std::span<const float> x,
@@ -85,13 +81,7 @@ namespace nibble::inline NIBBLE_ABI {
                                      const gemm_options& options = {}) noexcept {
   NIBBLE_ASSERT(gate.format->fingerprint == up.format->fingerprint,
                 "gemm_gated: the two matrices differ in format");
-  detail::gemm_item item;
-  item.w = &gate.data;
-  item.pair = &up.data;
-  item.y = y;
-  item.post = &gate_post;
-  item.pair_channels = up_channels;
-  item.num_rows = x.rows;
+  const detail::gemm_item item = detail::item_of(gate.data, x, y, gate_post, &up.data, up_channels);
   return gate.format->multiply({&item, 1}, x, with, options);
 }
 
@@ -115,14 +105,7 @@ struct any_product {
   errc e = errc::ok;
   for (std::size_t i = 0; i < products.size() && e == errc::ok; ++i) {
     const any_product& p = products[i];
-    detail::gemm_item& item = items[n++];
-    item = {};
-    item.w = &p.w.data;
-    item.y = p.y;
-    item.post = &p.post;
-    item.x_rows = p.x_rows;
-    item.y_rows = p.y_rows != nullptr ? p.y_rows : p.x_rows;
-    item.num_rows = p.x_rows != nullptr ? p.num_rows : x.rows;
+    items[n++] = detail::item_of(p, x);
     const any_format& f = *p.w.format;
     if (i + 1 == products.size() || products[i + 1].w.format->fingerprint != f.fingerprint) {
       e = f.multiply({items.data(), n}, x, with, options);

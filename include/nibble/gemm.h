@@ -56,6 +56,30 @@ template <format F>
 
 namespace detail {
 
+/// All rows of x by one matrix, or by a gated pair.
+inline gemm_item item_of(const packed_data& w, const activations& x, const results& y,
+                         const epilogue& post, const packed_data* pair = nullptr,
+                         const second_channels& pair_channels = {}) noexcept {
+  gemm_item item;
+  item.w = &w;
+  item.pair = pair;
+  item.y = y;
+  item.post = &post;
+  item.pair_channels = pair_channels;
+  item.num_rows = x.rows;
+  return item;
+}
+
+/// One of several products that share x: a product<F> or an any_product, which outlives the item.
+template <class Product>
+inline gemm_item item_of(const Product& p, const activations& x) noexcept {
+  gemm_item item = item_of(p.w.data, x, p.y, p.post);
+  item.x_rows = p.x_rows;
+  item.y_rows = p.y_rows != nullptr ? p.y_rows : p.x_rows;
+  if (p.x_rows != nullptr) item.num_rows = p.num_rows;
+  return item;
+}
+
 /// Checks a call and makes it.
 template <format F>
 inline errc multiply_items(std::span<const gemm_item> items, const activations& x, context& with,
@@ -93,11 +117,7 @@ template <format F>
 [[nodiscard]] inline errc gemm(packed_view<F> w, const activations& x, const results& y,
                                context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
-  detail::gemm_item item;
-  item.w = &w.data;
-  item.y = y;
-  item.post = &post;
-  item.num_rows = x.rows;
+  const detail::gemm_item item = detail::item_of(w.data, x, y, post);
   return detail::multiply_items<F>({&item, 1}, x, with, options);
 }
 
@@ -124,13 +144,7 @@ template <format F>
                                      const results& y, context& with, const epilogue& gate_post,
                                      const second_channels& up_channels = {},
                                      const gemm_options& options = {}) noexcept {
-  detail::gemm_item item;
-  item.w = &gate.data;
-  item.pair = &up.data;
-  item.y = y;
-  item.post = &gate_post;
-  item.pair_channels = up_channels;
-  item.num_rows = x.rows;
+  const detail::gemm_item item = detail::item_of(gate.data, x, y, gate_post, &up.data, up_channels);
   return detail::multiply_items<F>({&item, 1}, x, with, options);
 }
 
@@ -159,15 +173,7 @@ template <format F>
   NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
   std::array<detail::gemm_item, max_products> items;
   std::size_t n = 0;
-  for (const product<F>& p : products) {
-    detail::gemm_item& item = items[n++];
-    item.w = &p.w.data;
-    item.y = p.y;
-    item.post = &p.post;
-    item.x_rows = p.x_rows;
-    item.y_rows = p.y_rows != nullptr ? p.y_rows : p.x_rows;
-    item.num_rows = p.x_rows != nullptr ? p.num_rows : x.rows;
-  }
+  for (const product<F>& p : products) items[n++] = detail::item_of(p, x);
   return n == 0 ? errc::ok : detail::multiply_items<F>({items.data(), n}, x, with, options);
 }
 
