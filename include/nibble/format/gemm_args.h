@@ -41,6 +41,16 @@ enum class activation_scale : std::uint8_t {
 /// Instructions beyond the target's own that a call may use. For tests and comparisons: kernels
 /// with and without them agree as their path promises.
 enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, amx = 4, any = 255 };
+/// Each of them, for programs that let their users choose.
+struct named_extension {
+  const char* name;
+  extension value;
+};
+inline constexpr named_extension named_extensions[] = {
+    {"avx_vnni", extension::avx_vnni},
+    {"avx512_bf16", extension::avx512_bf16},
+    {"amx", extension::amx},
+};
 [[nodiscard]] constexpr bool has(extension set, extension one) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
 }
