@@ -66,6 +66,18 @@ std::size_t check_shape(const erased_gemm& g, shape size, std::size_t rows, clos
   return bad;
 }
 
+void print_line(const erased_gemm& g, const closeness& close) {
+  std::printf("%-25s", std::string(g.name).c_str());
+  for (const compute_path path : all_paths) {
+    if (can(g, path)) {
+      std::printf(" %5.2f", close.of(path));
+    } else {
+      std::printf("     -");
+    }
+  }
+  std::printf("\n");
+}
+
 }  // namespace
 
 TEST_CASE("the table of products has a line for every format, in order") {
@@ -75,15 +87,24 @@ TEST_CASE("the table of products has a line for every format, in order") {
   }
 }
 
+// A bound that nothing comes near is too loose to find an error: docs/accuracy.md has this table.
 TEST_CASE("every format, path and target agrees with the reference") {
-  closeness close;
+  closeness of_all;
+  std::printf("largest error / bound   integer bf16 exact\n");
   for (const erased_gemm& g : gemm_catalogue()) {
+    closeness close;
     for (const shape size : shapes_for(seed_of(g.name), 30)) {
       CHECK(check_shape(g, size, most_rows, close) == 0);
     }
+    print_line(g, close);
+    of_all.add(close);
+    for (const compute_path path : all_paths) {
+      INFO(g.name << ", " << name_of(path));
+      CHECK((!can(g, path) || close.of(path) > 0.2));
+    }
   }
-  close.print("small shapes");
-  for (std::size_t p = 0; p < 3; ++p) CHECK(close.ratio[p] > 0.3);
+  of_all.print("small shapes");
+  for (const compute_path path : all_paths) CHECK(of_all.of(path) > 0.5);
 }
 
 TEST_CASE("long rows agree with the reference") {
@@ -108,27 +129,6 @@ TEST_CASE("every remainder of m, n and k, for formats of each sort of block") {
     }
   }
   close.print("all remainders");
-}
-
-// Whoever computes on the integer path, on whatever CPU, gets these bits.
-TEST_CASE("the integer path has one result: its hash") {
-  constexpr std::size_t k = 288;
-  const auto values = make_values(fill::heavy_tailed, 5 * k, 2);
-  for_each_target([&](const char* target) {
-    std::uint64_t hash = 0;
-    for (const char* name :
-         {"int8_channel_f32", "uint8_g32_f16_z", "int4_g32_f16", "uint4_g128_f16_zf",
-          "int3_g32_f16", "ternary_g64_f16", "mxfp4", "nvfp4", "nf4_g64_dq", "q4_K", "q6_K"}) {
-      const weights w(gemm_named(name), 40, k, 1);
-      context with(parallel::serial());
-      for (const float v :
-           multiply(w, as_activations(values, 5, k), with, options_of(compute_path::integer))) {
-        hash = seed_of("", hash, std::bit_cast<std::uint32_t>(v));
-      }
-    }
-    INFO(target);
-    CHECK(hash == 0xA0786A73DEF93AE0);
-  });
 }
 
 TEST_CASE("rows longer than an int32 sum may be are several segments") {

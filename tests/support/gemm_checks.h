@@ -158,6 +158,12 @@ struct expectation {
 /// Largest error / bound seen, by path.
 struct closeness {
   double ratio[3] = {};
+  [[nodiscard]] double of(compute_path path) const {
+    return ratio[static_cast<std::size_t>(path) - 1];
+  }
+  void add(const closeness& more) {
+    for (std::size_t p = 0; p < 3; ++p) ratio[p] = std::max(ratio[p], more.ratio[p]);
+  }
   void print(const char* what) const {
     std::printf("%s: largest error / bound: integer %.2f, bf16 %.2f, exact %.2f\n", what, ratio[0],
                 ratio[1], ratio[2]);
