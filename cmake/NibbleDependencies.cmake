@@ -82,6 +82,7 @@ endmacro()
 # recipes of the same archives:
 #   CLI11 2.3.2           conan-center-index (recipes/cli11/all/conandata.yml)
 #   nlohmann_json 3.11.2  public Bazel workspaces (http_archive of json.tar.xz)
+#   fmt 9.1.0             Seastar, rules_ros2 (http_archive of 9.1.0.tar.gz)
 macro(nibble_need_cli11)
   nibble_dependency(CLI11
     TARGETS CLI11::CLI11
@@ -98,6 +99,15 @@ macro(nibble_need_json)
     URL https://github.com/nlohmann/json/releases/download/v3.11.2/json.tar.xz
     SHA256 8c4b26bf4b422252e13f332bc5e388ec0ab5c3443d24399acb675e68278d341f
     SET JSON_BuildTests=OFF JSON_Install=OFF)
+endmacro()
+
+macro(nibble_need_fmt)
+  nibble_dependency(fmt
+    TARGETS fmt::fmt
+    FIND CONFIG
+    URL https://github.com/fmtlib/fmt/archive/9.1.0.tar.gz
+    SHA256 5dea48d1fcddc3ec571ce2058e13910a0d4a6bab4cc09a809d8b1dd1c88ae6f2
+    SET FMT_TEST=OFF FMT_DOC=OFF FMT_INSTALL=OFF)
 endmacro()
 
 nibble_need_highway()

@@ -8,6 +8,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace examples {
@@ -50,13 +51,17 @@ inline std::size_t edit_distance(std::string_view a, std::string_view b) {
 
 /// The `count` names that look most like `name`, best first.
 inline std::vector<std::string_view> nearest(std::string_view name,
-                                             std::vector<std::string_view> names,
+                                             const std::vector<std::string_view>& names,
                                              std::size_t count = 3) {
-  std::stable_sort(names.begin(), names.end(), [name](std::string_view a, std::string_view b) {
-    return edit_distance(name, a) < edit_distance(name, b);
-  });
-  names.resize(std::min(count, names.size()));
-  return names;
+  std::vector<std::pair<std::size_t, std::size_t>> order;  // distance, position
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    order.emplace_back(edit_distance(name, names[i]), i);
+  }
+  std::sort(order.begin(), order.end());
+  order.resize(std::min(count, order.size()));
+  std::vector<std::string_view> best;
+  for (const auto& [distance, i] : order) best.push_back(names[i]);
+  return best;
 }
 
 /// A name from a file as a terminal may show it: control characters become '?'.
