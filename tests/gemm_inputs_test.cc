@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Packed products and what they are given: extreme codes, one-hot matrices, every type, stride and
-// alignment of activations, order of columns, NaN, nothing at all, and arrays that end at a page.
+// alignment of activations, order of columns, NaN, nothing at all.
 #include <cstring>
 
 #include "support/gemm_checks.h"
-#include "support/guarded.h"
 
 using namespace nibble_test;
 
@@ -363,50 +362,5 @@ TEST_CASE("no rows, no columns, nothing to sum") {
         CHECK(multiply(some, as_activations(x, 0, 64), with, options_of(path)).empty());
       }
     });
-  }
-}
-
-TEST_CASE("no byte is touched outside w, x and y") {
-  for (const erased_gemm& g : gemm_catalogue()) {
-    random_bits random(seed_of(g.name));
-    for (const side where : {side::begin, side::end}) {
-      const std::size_t n = 1 + random.below(40);
-      std::size_t k = 1 + random.below(300);
-      if (random.below(2) == 0) k = (k + 63) / 64 * 64;  // x may be read in place
-      const std::size_t m = 1 + random.below(18);
-      const std::size_t gap = random.below(3);
-      const weights w(g, n, k, random.next());
-      const guarded_array<std::uint8_t> bytes(w.packed.bytes, where);
-      std::memcpy(bytes.data(), w.packed.buffer, w.packed.bytes);
-      bytes.make_read_only();
-      packed_data data = w.packed.data;
-      const auto moved = [&](const std::uint8_t* p) {
-        return p == nullptr ? p : bytes.data() + (p - w.packed.buffer);
-      };
-      data.codes = moved(data.codes);
-      for (auto& p : data.parts) p = moved(p);
-      const guarded_array<float> x(m * (k + gap) - gap, where);
-      const auto values = make_values(fill::normal, x.size(), random.next());
-      std::memcpy(x.data(), values.data(), values.size() * sizeof(float));
-      x.make_read_only();
-      for_each_target([&](const char* target) {
-        for (const compute_path path : all_paths) {
-          if (!can(g, path)) continue;
-          INFO(failed(g, path, target) << ", " << m << " x " << n << " x " << k);
-          const guarded_array<float> y(m * (n + gap) - gap, where);
-          context with(parallel::serial());
-          REQUIRE(g.gemm(data, matrix_view<const float>(x.data(), m, k, k + gap),
-                         matrix_view<float>(y.data(), m, n, n + gap), with, {},
-                         options_of(path)) == errc::ok);
-          CHECK(y.check_margin());
-          for (std::size_t i = 0; i < y.size(); ++i) {
-            std::uint32_t bits;
-            std::memcpy(&bits, y.data() + i, 4);
-            const bool in_gap = i % (n + gap) >= n;
-            CHECK((bits == 0xA5A5A5A5) == in_gap);
-          }
-        }
-      });
-    }
   }
 }
