@@ -72,7 +72,7 @@ expect(0 "^$" "${DATA}/run.jsonl" -o page.html --loss "${DATA}/loss.json"
 expect_page(page.html)
 expect_text("AMD EPYC, 1 thread, 4096 × 4096" "<h3>Roofline</h3>" "Speed for m = 1<" "Speed for m = 512"
   "Size and accuracy" "Speed and accuracy, m = 512" "SQNR of the weights, dB" "bits per byte"
-  "What the machine can do at most" "WRONG, not timed" "ggml zen4 repack" "reading the weights: "
+  "What the machine can do at most" "Medians over the formats" "WRONG, not timed" "ggml zen4 repack" "reading the weights: "
   "multiplying, VNNI int8: ")
 string(REGEX MATCHALL "<svg class=\"plot\"" plots "${page}")
 list(LENGTH plots num_plots)
@@ -82,7 +82,9 @@ endif()
 # As many points as rows, in the roofline: each timed row has its tip.
 file(STRINGS "${DATA}/run.jsonl" timed REGEX "median_s")
 list(LENGTH timed num_timed)
-string(REGEX MATCH "<h3>Roofline</h3>.*<h3>Speed for m = 1<" roofline "${page}")
+string(REGEX MATCH "<h3>Roofline</h3>.*" roofline "${page}")
+string(FIND "${roofline}" "</figure>" end)
+string(SUBSTRING "${roofline}" 0 ${end} roofline)
 string(REGEX MATCHALL "<g><title>[^<]+</title>" tips "${roofline}")
 list(LENGTH tips num_tips)
 if(NOT num_tips EQUAL num_timed)

@@ -8,85 +8,11 @@
 #include <map>
 #include <set>
 
+#include "report/figure_parts.h"
+
 namespace report {
 
 namespace {
-
-constexpr std::size_t width = 450;
-using point4 = std::array<double, 4>;
-
-// ---- Looks ----------------------------------------------------------------------------------
-
-constexpr look our_look = {"#388bfd", 7};
-constexpr look peer_looks[] = {{"#e5534b", 9}, {"#2da44e", 5},  {"#d29922", 11}, {"#a371f7", 13},
-                               {"#e5534b", 8}, {"#2da44e", 4},  {"#d29922", 10}, {"#a371f7", 12},
-                               {grey, 6},      {"#388bfd", 15}, {"#e5534b", 1},  {"#2da44e", 2}};
-constexpr look kind_looks[] = {{"#388bfd", 7}, {"#2da44e", 5}, {"#e5534b", 9}, {"#d29922", 13}};
-constexpr const char* kind_names[] = {"integers", "GGUF", "FP, NF, MX", "16-bit floats"};
-
-std::size_t kind_of(std::string_view format) {
-  const auto begins = [format](std::initializer_list<std::string_view> heads) {
-    return std::any_of(heads.begin(), heads.end(),
-                       [format](std::string_view head) { return format.starts_with(head); });
-  };
-  if (format == "f16" || format == "bf16" || format == "f32") return 3;
-  if (begins({"int", "uint", "ternary", "binary"})) return 0;
-  if (begins({"q", "iq", "tq"}) || format.ends_with("_gguf")) return 1;
-  return 2;
-}
-
-// ---- Axes -----------------------------------------------------------------------------------
-
-struct range {
-  double low;
-  double high;
-};
-
-range log_axis(drawing& d, char axis, const std::vector<double>& values, double below = 1.4,
-               double above = 1.6) {
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  const range shown = {*least / below, *most * above};
-  d.set(fmt::format("set logscale {0}\nset format {0} '%g'\nset {0}range [{1:.5g}:{2:.5g}]", axis,
-                    shown.low, shown.high));
-  // Less than two decades have too few powers of ten to read anything by.
-  if (shown.high < 150 * shown.low) {
-    const double decade = std::pow(10.0, std::floor(std::log10(shown.low)));
-    std::string tics;
-    for (double power = decade; power < shown.high; power *= 10) {
-      for (const int digit : {1, 2, 5}) {
-        tics += fmt::format("{}{:.6g}", tics.empty() ? "" : ", ", power * digit);
-      }
-    }
-    d.set(fmt::format("set {}tics ({})", axis, tics));
-  }
-  return shown;
-}
-
-std::string plural(std::size_t count, const char* word) {
-  return fmt::format("{} {}{}", count, word, count == 1 ? "" : "s");
-}
-
-std::string tip_of(const view& v, const row& r) {
-  return fmt::format("{}, {}, m = {}: {:.4g} Gop/s, {:.3g} GB/s, {:.2f} of {}", r.format, who(v, r),
-                     r.m, r.gops, r.gbps, r.fraction, r.limit);
-}
-
-// ---- Points of one series -------------------------------------------------------------------
-
-struct series {
-  std::vector<point4> points;
-  std::vector<std::string> tips;
-  void add(double x, double y, std::string tip) {
-    points.push_back({x, y, 0, 0});
-    tips.push_back(std::move(tip));
-  }
-};
-
-const limit_rate* find(const limits& l, std::string_view name) {
-  const auto at = std::find_if(l.rates.begin(), l.rates.end(),
-                               [name](const limit_rate& r) { return r.name == name; });
-  return at == l.rates.end() ? nullptr : &*at;
-}
 
 // The limits of multiplying that rows of ours have, the highest first.
 std::vector<limit_rate> roofs_of(const view& v) {
@@ -103,12 +29,7 @@ std::vector<limit_rate> roofs_of(const view& v) {
   return roofs;
 }
 
-// The part of the drawing that the axes of a roofline enclose.
-constexpr double plot_left = 0.13;
-constexpr double plot_right = 0.97;
-constexpr double plot_bottom = 0.15;
-constexpr double plot_top = 0.97;
-constexpr std::size_t roofline_height = 390;
+constexpr frame roofline_frame = {390, 0.13, 0.97, 0.15, 0.97};
 
 void draw_roofs(drawing& d, const view& v, const range& x, const range& y) {
   const limit_rate* read = find(v.machine, "read");
@@ -120,8 +41,8 @@ void draw_roofs(drawing& d, const view& v, const range& x, const range& y) {
               false, "limits");
   const std::string font = fmt::format("font 'sans-serif,12' textcolor rgb '{}'", grey);
   // Along the slope, which is one decade by one decade.
-  const double decade_x = width * (plot_right - plot_left) / std::log10(x.high / x.low);
-  const double decade_y = roofline_height * (plot_top - plot_bottom) / std::log10(y.high / y.low);
+  const double decade_x = roofline_frame.pixels_x() / std::log10(x.high / x.low);
+  const double decade_y = roofline_frame.pixels_y() / std::log10(y.high / y.low);
   const double middle = std::sqrt(std::max(x.low, y.low / read->best) * ridge);
   d.set(fmt::format("set label 'reading {:.0f} GB/s' at {:.5g},{:.5g} center rotate by {:.1f} {}",
                     read->best, middle, 1.25 * read->best * middle,
@@ -168,15 +89,6 @@ std::string roofline_caption(const view& v) {
   return text;
 }
 
-// Of rows of one format and m, ours: the fastest.
-const row* our_best(const std::vector<const row*>& rows) {
-  const row* best = nullptr;
-  for (const row* r : rows) {
-    if (r->ours() && (best == nullptr || r->median_s < best->median_s)) best = r;
-  }
-  return best;
-}
-
 // Peers of a view, each with a look of its own in every plot.
 std::map<std::string, look> looks_of(const view& v) {
   std::map<std::string, look> looks;
@@ -190,85 +102,10 @@ std::map<std::string, look> looks_of(const view& v) {
 
 }  // namespace
 
-// ---- Views ----------------------------------------------------------------------------------
-
-std::vector<view> views_of(const run& all) {
-  std::vector<view> views;
-  for (const row& r : all.rows) {
-    auto at = std::find_if(views.begin(), views.end(), [&r](const view& v) {
-      return v.cpu == r.cpu && v.threads == r.threads && v.n == r.n && v.k == r.k;
-    });
-    if (at == views.end()) at = views.insert(views.end(), {r.cpu, r.threads, r.n, r.k, {}, {}});
-    at->rows.push_back(r);
-  }
-  for (view& v : views) {
-    for (const limits& l : all.machines) {
-      if (l.cpu != v.cpu || l.threads != v.threads) continue;
-      if (v.machine.rates.empty()) {
-        v.machine = l;
-        continue;
-      }
-      for (limit_rate& rate : v.machine.rates) {
-        if (const limit_rate* other = find(l, rate.name))
-          rate.best = std::max(rate.best, other->best);
-      }
-    }
-  }
-  return views;
-}
-
-std::string who(const view& v, const row& r) {
-  if (!r.ours()) return r.library;
-  std::string name = r.library;
-  bool targets = false;
-  bool paths = false;
-  for (const row& other : v.rows) {
-    if (!other.ours()) continue;
-    targets |= other.target != r.target;
-    paths |= other.path != r.path && other.target == r.target && other.format == r.format &&
-             other.m == r.m;
-  }
-  if (targets) name += " " + r.target;
-  if (paths) name += " " + r.path;
-  return name;
-}
-
-std::vector<std::size_t> m_of(const view& v) {
-  std::set<std::size_t> all;
-  for (const row& r : v.rows) {
-    if (r.timed()) all.insert(r.m);
-  }
-  return {all.begin(), all.end()};
-}
-
-std::vector<std::string> formats_of(const view& v) {
-  std::map<std::string, std::pair<double, std::size_t>> formats;  // bits, position
-  for (const row& r : v.rows) {
-    const auto at = formats.try_emplace(r.format, r.bits, formats.size()).first;
-    if (r.ours()) at->second.first = r.bits;
-  }
-  std::vector<std::tuple<long, std::size_t, std::string>> order;
-  for (const auto& [name, of] : formats) {
-    order.emplace_back(-std::lround(2 * of.first), of.second, name);
-  }
-  std::sort(order.begin(), order.end());
-  std::vector<std::string> names;
-  for (const auto& one : order) names.push_back(std::get<std::string>(one));
-  return names;
-}
-
-std::vector<const row*> timed(const view& v, std::string_view format, std::size_t m) {
-  std::vector<const row*> found;
-  for (const row& r : v.rows) {
-    if (r.timed() && r.format == format && r.m == m) found.push_back(&r);
-  }
-  return found;
-}
-
 // ---- Plots ----------------------------------------------------------------------------------
 
 figure_on_page roofline_figure(const view& v) {
-  drawing d(width, roofline_height,
+  drawing d(width, roofline_frame.height,
             "Roofline: operations per byte of weights and operations per second");
   series ours[std::size(kind_looks)];
   series peers;
@@ -285,10 +122,7 @@ figure_on_page roofline_figure(const view& v) {
   const range y = log_axis(d, 'y', ys, 1.6, 1.8);
   d.set("set xlabel 'operations per byte of weights' offset 0,0.4");
   d.set("set ylabel 'Gop/s' offset 1,0");
-  d.set(
-      fmt::format("set lmargin at screen {}\nset rmargin at screen {}\nset bmargin at screen {}\n"
-                  "set tmargin at screen {}",
-                  plot_left, plot_right, plot_bottom, plot_top));
+  roofline_frame.set(d);
   draw_roofs(d, v, x, y);
   d.plot_points(peers.points, peers.tips, {grey, 6}, 0.45, "other libraries");
   for (std::size_t i = 0; i < std::size(kind_looks); ++i) {
@@ -402,172 +236,6 @@ figure_on_page sweep_figure(const view& v, const std::string& format) {
     d.plot_points(s.points, s.tips, as, 0.6, name);
   }
   return {format, "", std::move(d)};
-}
-
-// ---- Scatter plots: size, speed, loss -------------------------------------------------------
-
-namespace {
-
-struct place {
-  double x;
-  double y;
-  std::string format;
-};
-
-// Nothing else is as good in both.
-std::vector<place> best_of(const std::vector<place>& all, bool less_x, bool more_y) {
-  std::vector<place> best;
-  for (const place& p : all) {
-    const bool beaten = std::any_of(all.begin(), all.end(), [&](const place& q) {
-      const double x = (less_x ? p.x - q.x : q.x - p.x) / std::abs(p.x);
-      const double y = (more_y ? q.y - p.y : p.y - q.y) / std::abs(p.y);
-      return x > -1e-9 && y > -1e-9 && (x > 1e-9 || y > 1e-9);
-    });
-    if (!beaten) best.push_back(p);
-  }
-  std::sort(best.begin(), best.end(), [](const place& a, const place& b) { return a.x < b.x; });
-  return best;
-}
-
-struct axis {
-  const char* label;
-  bool less_is_better;
-  bool logarithmic;
-};
-
-void plain_axis(drawing& d, char name, const std::vector<double>& values) {
-  const auto [least, most] = std::minmax_element(values.begin(), values.end());
-  const double room = std::max(0.08 * (*most - *least), 0.02 * std::abs(*most) + 1e-9);
-  d.set(fmt::format("set {}range [{:.5g}:{:.5g}]", name, *least - room, *most + 1.6 * room));
-}
-
-void set_axis(drawing& d, char name, const axis& a, const std::vector<double>& values) {
-  if (a.logarithmic) {
-    log_axis(d, name, values);
-  } else {
-    plain_axis(d, name, values);
-  }
-}
-
-// Names on alternate sides of the points, at most ten.
-void add_names(drawing& d, const std::vector<place>& of, const char* color) {
-  const std::size_t step = of.size() / 10 + 1;
-  for (std::size_t side = 0; side < 2; ++side) {
-    std::vector<point4> places;
-    std::vector<std::string> words;
-    for (std::size_t i = side * step; i < of.size(); i += 2 * step) {
-      places.push_back({of[i].x, of[i].y, 0, 0});
-      words.push_back(of[i].format);
-    }
-    d.plot_labels(places, words,
-                  fmt::format("{} font 'sans-serif,10' textcolor rgb '{}'",
-                              side == 0 ? "left offset 0.6,0.5" : "right offset -0.6,-0.5", color));
-  }
-}
-
-// Formats as points, a line through those that nothing beats, with their names.
-drawing scatter(const std::vector<place>& all, const axis& x, const axis& y,
-                const std::string& title) {
-  drawing d(width, 360, title);
-  std::vector<double> xs;
-  std::vector<double> ys;
-  series kinds[std::size(kind_looks)];
-  for (const place& p : all) {
-    xs.push_back(p.x);
-    ys.push_back(p.y);
-    kinds[kind_of(p.format)].add(
-        p.x, p.y, fmt::format("{}: {} {:.4g}, {} {:.4g}", p.format, x.label, p.x, y.label, p.y));
-  }
-  set_axis(d, 'x', x, xs);
-  set_axis(d, 'y', y, ys);
-  d.set(fmt::format("set xlabel {} offset 0,0.4", quoted(x.label)));
-  d.set(fmt::format("set ylabel {} offset 1,0", quoted(y.label)));
-  const std::vector<place> best = best_of(all, x.less_is_better, !y.less_is_better);
-  std::vector<point4> line;
-  for (const place& p : best) line.push_back({p.x, p.y, 0, 0});
-  d.plot_line(line, grey, 1.2, true, "none is better in both");
-  for (std::size_t i = 0; i < std::size(kind_looks); ++i) {
-    d.plot_points(kinds[i].points, kinds[i].tips, kind_looks[i], 0.6, kind_names[i]);
-  }
-  add_names(d, best, text_color);
-  constexpr std::size_t few = 14;
-  if (all.size() > few) return d;
-  std::vector<place> others;
-  for (const place& p : all) {
-    const bool named = std::any_of(best.begin(), best.end(),
-                                   [&p](const place& q) { return q.format == p.format; });
-    if (!named) others.push_back(p);
-  }
-  add_names(d, others, grey);
-  return d;
-}
-
-std::string names_on_line(const std::vector<place>& best) {
-  std::string text;
-  for (const place& p : best) text += (text.empty() ? "" : ", ") + escaped(p.format);
-  return text;
-}
-
-// Our best row of each format at m, as places.
-template <class Fn>
-std::vector<place> places_of(const view& v, std::size_t m, Fn&& place_of) {
-  std::vector<place> all;
-  for (const std::string& format : formats_of(v)) {
-    const row* best = our_best(timed(v, format, m));
-    if (best != nullptr) place_of(*best, all);
-  }
-  return all;
-}
-
-}  // namespace
-
-figure_on_page size_figure(const view& v, std::size_t m) {
-  const std::vector<place> all = places_of(v, m, [](const row& r, std::vector<place>& to) {
-    to.push_back({r.bits, r.gops, r.format});
-  });
-  const axis x = {"bits per weight", true, false};
-  const axis y = {"Gop/s", false, false};
-  const std::string title = fmt::format("Size and speed, m = {}", m);
-  return {title,
-          "To the left smaller, upwards faster. No format is both smaller and faster than one on "
-          "the line: " +
-              names_on_line(best_of(all, true, true)) + ".",
-          scatter(all, x, y, title)};
-}
-
-figure_on_page loss_figure(const view& v, const loss_table& loss) {
-  std::set<std::string> seen;
-  std::vector<place> all;
-  for (const row& r : v.rows) {
-    const auto at = loss.of.find(r.format);
-    if (!r.ours() || at == loss.of.end() || !seen.insert(r.format).second) continue;
-    all.push_back({r.bits, at->second, r.format});
-  }
-  if (all.empty()) throw bad_input(loss.file + ": no format of it was measured");
-  const axis x = {"bits per weight", true, false};
-  const axis y = {loss.title.c_str(), !loss.more_is_better, loss.logarithmic};
-  return {"Size and accuracy",
-          fmt::format("To the left smaller, {} more accurate. The losses are those of {}. Worth "
-                      "their bits: {}.",
-                      loss.more_is_better ? "upwards" : "downwards", escaped(loss.file),
-                      names_on_line(best_of(all, true, loss.more_is_better))),
-          scatter(all, x, y, "Size and accuracy")};
-}
-
-figure_on_page loss_speed_figure(const view& v, const loss_table& loss, std::size_t m) {
-  const std::vector<place> all = places_of(v, m, [&loss](const row& r, std::vector<place>& to) {
-    const auto at = loss.of.find(r.format);
-    if (at != loss.of.end()) to.push_back({r.gops, at->second, r.format});
-  });
-  if (all.empty()) throw bad_input(loss.file + ": no format of it was measured");
-  const axis x = {"Gop/s", false, false};
-  const axis y = {loss.title.c_str(), !loss.more_is_better, loss.logarithmic};
-  const std::string title = fmt::format("Speed and accuracy, m = {}", m);
-  return {title,
-          fmt::format("To the right faster, {} more accurate. The best choices for m = {}: {}.",
-                      loss.more_is_better ? "upwards" : "downwards", m,
-                      names_on_line(best_of(all, false, loss.more_is_better))),
-          scatter(all, x, y, title)};
 }
 
 figure_on_page change_figure(const comparison& c) {

@@ -35,6 +35,9 @@ std::vector<std::size_t> m_of(const view& v);        ///< ascending
 std::vector<std::string> formats_of(const view& v);  ///< most bits first
 std::vector<const row*> timed(const view& v, std::string_view format, std::size_t m);
 
+/// Of rows of one format and m, ours: the fastest; none: null.
+const row* our_best(const std::vector<const row*>& rows);
+
 /// A caption and a drawing.
 struct figure_on_page {
   std::string title;

@@ -200,12 +200,6 @@ void drawing::plot_points(const std::vector<std::array<double, 4>>& numbers,
   if (!title.empty()) legend_.push_back({legend_entry::point, as, std::string(title)});
 }
 
-void drawing::plot_labels(const std::vector<std::array<double, 4>>& places,
-                          const std::vector<std::string>& words, std::string_view how) {
-  if (places.empty()) return;
-  add_command(fmt::format("{} using 1:2:5 with labels {}", block(places, words), how));
-}
-
 void drawing::explain_bar(const char* color, std::string_view title) {
   legend_.push_back({legend_entry::bar, {color, 0}, std::string(title)});
 }

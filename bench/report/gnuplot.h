@@ -58,10 +58,6 @@ class drawing {
                    const std::vector<std::string>& tips, const look& as, double size,
                    std::string_view title);
 
-  /// Words at places.
-  void plot_labels(const std::vector<std::array<double, 4>>& places,
-                   const std::vector<std::string>& words, std::string_view how);
-
   /// Explains a bar of this colour under the plot.
   void explain_bar(const char* color, std::string_view title);
 

@@ -32,6 +32,8 @@ limits read_limits(const json& j, const std::string& where) {
   limits to;
   to.cpu = in.text("cpu");
   to.date = in.text_or_empty("date");
+  to.compiler = in.text_or_empty("compiler");
+  to.emulated = in.flag("emulated");
   to.threads = static_cast<int>(in.count("threads"));
   if (!in.has("limits")) in.fail("'limits' is missing");
   if (!j["limits"].is_object()) in.fail("'limits' is not an object");
@@ -72,6 +74,7 @@ row read_row(const json& j, const std::string& where) {
   r.disturbed = in.flag("disturbed");
   r.peer = in.text_or_empty("peer");
   r.ratio = in.number_or("ratio", 0, 0);
+  r.f32_ratio = in.number_or("f32_ratio", 0, 0);
   return r;
 }
 

@@ -28,7 +28,9 @@ struct limit_rate {
 
 struct limits {
   std::string cpu;
-  std::string date;  ///< empty, if the file does not say
+  std::string date;  ///< this and the next are empty, if the file does not say
+  std::string compiler;
+  bool emulated = false;  ///< times are not those of a machine
   int threads = 1;
   std::vector<limit_rate> rates;
 };
@@ -62,6 +64,7 @@ struct row {
   bool disturbed = false;
   std::string peer;
   double ratio = 0;
+  double f32_ratio = 0;  ///< time of the product with f32 weights / this time
   std::size_t runs = 1;  ///< files that this row was in
 
   [[nodiscard]] bool ours() const { return library == "nibble"; }

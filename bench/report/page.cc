@@ -71,11 +71,15 @@ std::string shade(double part) {
 std::string head_of(const run& all, const std::vector<loss_table>& losses) {
   std::vector<std::string> cpus;
   std::vector<std::string> dates;
+  std::vector<std::string> compilers;
   const auto add = [](std::vector<std::string>& to, const std::string& word) {
     if (!word.empty() && std::find(to.begin(), to.end(), word) == to.end()) to.push_back(word);
   };
   for (const row& r : all.rows) add(cpus, r.cpu);
-  for (const limits& l : all.machines) add(dates, l.date);
+  for (const limits& l : all.machines) {
+    add(dates, l.date);
+    add(compilers, l.compiler);
+  }
   std::string text =
       "<p>Packed products y = x w<sup>T</sup> of nibble beside this machine's limits";
   const bool peers =
@@ -83,28 +87,31 @@ std::string head_of(const run& all, const std::vector<loss_table>& losses) {
   text += peers ? " and beside other libraries, in the same runs.</p>\n" : ".</p>\n";
   text += fmt::format("<p class=\"soft small\">CPU: {}. ",
                       cpus.empty() ? "not named in the files" : escaped_list(cpus));
+  if (!compilers.empty()) text += "Compiler: " + escaped_list(compilers) + ". ";
   if (!dates.empty()) text += "Measured: " + escaped_list(dates) + ". ";
   text += fmt::format("{} rows from {}", all.rows.size(), escaped_list(all.files));
   for (const loss_table& l : losses) text += "; losses from " + escaped(l.file);
   text += ". Weights come from memory; times include quantizing x and starting threads.</p>\n";
+  const bool emulated = std::any_of(all.machines.begin(), all.machines.end(),
+                                    [](const limits& l) { return l.emulated; });
+  if (emulated) text += "<p class=\"wrong\">On an emulated CPU: these times say nothing.</p>\n";
   return text;
 }
 
 std::string limits_of(const view& v) {
   if (v.machine.rates.empty()) return "";
   std::string text =
-      "<div class=\"card\"><h3>What the machine can do at most</h3>\n<div class=\"scroll\"><table>";
+      "<div class=\"card\"><h3>What the machine can do at most</h3>\n<ul class=\"facts\">";
   for (const bool memory : {true, false}) {
     for (const limit_rate& r : v.machine.rates) {
       if ((r.unit == "GB/s") != memory) continue;
-      text += fmt::format("<tr><td>{}</td><td>{:.0f} {}</td></tr>\n", escaped(r.name), r.best,
-                          escaped(r.unit));
+      text +=
+          fmt::format("<li>{} <b>{:.0f} {}</b></li>\n", escaped(r.name), r.best, escaped(r.unit));
     }
   }
   return text + fmt::format(
-                    "</table></div>\n<p class=\"small soft\">With {}, the best of several "
-                    "rounds. Each row's own limit is measured again beside its runs.</p>"
-                    "</div>\n",
+                    "</ul>\n<p class=\"small soft\">With {}, the best of several rounds. "
+                    "Each row's own limit is measured again beside its runs.</p></div>\n",
                     threads_words(v.threads));
 }
 
@@ -113,27 +120,33 @@ std::string limits_of(const view& v) {
 std::string summary_of(const view& v) {
   std::string text =
       "<div class=\"card\"><h3>What it comes to</h3>\n<div class=\"scroll\"><table><tr><th>m</th>"
-      "<th>formats</th><th>of the limit,<br>median</th><th>worst</th><th>faster than<br>every "
-      "peer</th>"
-      "<th>median<br>\u00d7 peer</th></tr>\n";
+      "<th>of limit</th><th>worst</th><th>wins</th><th>\u00d7 peer</th><th>\u00d7 f32</th></tr>\n";
   for (const std::size_t m : m_of(v)) {
     std::vector<double> fractions;
     std::vector<double> ratios;
+    std::vector<double> f32_ratios;
     for (const row& r : v.rows) {
       if (!r.ours() || !r.timed() || r.m != m) continue;
       fractions.push_back(r.fraction);
       if (r.ratio > 0) ratios.push_back(r.ratio);
+      if (r.f32_ratio > 0) f32_ratios.push_back(r.f32_ratio);
     }
     if (fractions.empty()) continue;
     const auto faster = std::count_if(ratios.begin(), ratios.end(), [](double x) { return x > 1; });
-    text +=
-        fmt::format("<tr><td>{}</td><td>{}</td><td>{:.2f}</td><td>{:.2f}</td>", m, fractions.size(),
-                    median_of(fractions), *std::min_element(fractions.begin(), fractions.end()));
-    text += ratios.empty() ? "<td>no peers</td><td></td></tr>\n"
-                           : fmt::format("<td>{} of {}</td><td>{:.2f}</td></tr>\n", faster,
-                                         ratios.size(), median_of(ratios));
+    const auto median_words = [](const std::vector<double>& values) {
+      return values.empty() ? std::string("\u2013") : fmt::format("{:.2f}", median_of(values));
+    };
+    text += fmt::format(
+        "<tr><td>{}</td><td>{}</td><td>{:.2f}</td><td>{}</td><td>{}</td><td>{}</td>"
+        "</tr>\n",
+        m, median_words(fractions), *std::min_element(fractions.begin(), fractions.end()),
+        ratios.empty() ? std::string("\u2013") : fmt::format("{} of {}", faster, ratios.size()),
+        median_words(ratios), median_words(f32_ratios));
   }
-  text += "</table></div>\n";
+  text +=
+      "</table></div>\n<p class=\"small soft\">Medians over the formats. Wins: formats that are "
+      "faster than every other library. \u00d7: the fastest other library's time over ours, and "
+      "that of a product with f32 weights.</p>\n";
   const auto wrong =
       std::count_if(v.rows.begin(), v.rows.end(), [](const row& r) { return r.wrong; });
   if (wrong != 0) {
@@ -149,8 +162,8 @@ std::string summary_of(const view& v) {
 std::string fractions_table(const view& v) {
   const std::vector<std::size_t> ms = m_of(v);
   std::string text =
-      "<div class=\"card\"><h3>Fraction of the limit</h3>\n<div class=\"scroll\"><table><tr>"
-      "<th>format</th><th>bits</th>";
+      "<div class=\"card\"><h3>Fraction of the limit</h3>\n<div class=\"scroll tall\"><table><tr>"
+      "<th>format</th>";
   for (const std::size_t m : ms) text += fmt::format("<th>{}{}</th>", m == ms[0] ? "m = " : "", m);
   text += "</tr>\n";
   bool ratios = false;
@@ -158,10 +171,7 @@ std::string fractions_table(const view& v) {
     std::string cells;
     double bits = 0;
     for (const std::size_t m : ms) {
-      const row* best = nullptr;
-      for (const row* r : timed(v, format, m)) {
-        if (r->ours() && (best == nullptr || r->median_s < best->median_s)) best = r;
-      }
+      const row* best = our_best(timed(v, format, m));
       if (best == nullptr) {
         cells += "<td></td>";
         continue;
@@ -174,7 +184,8 @@ std::string fractions_table(const view& v) {
       cells += "</td>";
     }
     if (bits > 0) {
-      text += fmt::format("<tr><td>{}</td><td>{:.2f}</td>{}</tr>\n", escaped(format), bits, cells);
+      text += fmt::format("<tr><td>{}<small>{:.4g} bits</small></td>{}</tr>\n", escaped(format),
+                          bits, cells);
     }
   }
   text +=
@@ -217,13 +228,15 @@ void add_plots(page& to, const view& v, const std::vector<loss_table>& losses) {
   if (ms.empty()) return;
   to.add("<div class=\"cards\">\n");
   to.add(roofline_figure(v));
-  std::set<std::size_t> ends = {ms.front(), ms.back()};
-  for (const std::size_t m : ends) to.add(bars_figure(v, m));
+  const std::set<std::size_t> ends = {ms.front(), ms.back()};
   for (const loss_table& loss : losses) {
     to.add(loss_figure(v, loss));
     for (const std::size_t m : ends) to.add(loss_speed_figure(v, loss, m));
   }
   for (const std::size_t m : ends) to.add(size_figure(v, m));
+  // As tall as there are formats: beside one another.
+  to.add("</div>\n<div class=\"cards\">\n");
+  for (const std::size_t m : ends) to.add(bars_figure(v, m));
   to.add("</div>\n");
   add_sweeps(to, v);
 }
@@ -239,6 +252,7 @@ std::string limit_words(const row& r) {
 std::string note_words(const row& r) {
   std::vector<std::string> parts;
   if (r.ratio > 0) parts.push_back(fmt::format("{:.2f} \u00d7 {}", r.ratio, escaped(r.peer)));
+  if (r.f32_ratio > 0) parts.push_back(fmt::format("{:.2f} \u00d7 f32", r.f32_ratio));
   if (!r.note.empty()) parts.push_back(escaped(r.note));
   if (r.disturbed && r.note.find("disturbed") == std::string::npos) parts.emplace_back("disturbed");
   if (r.runs > 1) parts.push_back(fmt::format("median of {} runs", r.runs));

@@ -35,9 +35,15 @@ figure, .card { margin: 0; padding: .8rem; background: var(--card); border: 1px 
   border-radius: .6rem; min-width: 0; }
 svg.plot { display: block; width: 100%; height: auto; max-width: 40rem; margin: 0 auto; }
 figcaption { color: var(--soft); }
+.facts { list-style: none; margin: .3rem 0; padding: 0; display: grid; font-size: .9rem;
+  gap: 0 1.4rem; grid-template-columns: repeat(auto-fill, minmax(12rem, 1fr)); }
+.facts b { white-space: nowrap; margin-left: .5rem; }
+.facts li { display: flex; justify-content: space-between; border-bottom: 1px solid var(--line);
+  padding: .15rem 0; }
 .legend { list-style: none; margin: 0 0 .4rem; padding: 0; display: flex; flex-wrap: wrap;
   gap: 0 .9rem; font-size: .8rem; } .legend svg { vertical-align: -2px; }
 .scroll { overflow-x: auto; -webkit-overflow-scrolling: touch; }
+.tall { max-height: 36rem; overflow-y: auto; } .tall th { position: sticky; top: 0; background: var(--card); }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .28rem .45rem; text-align: right; border-bottom: 1px solid var(--line);
   vertical-align: top; overflow-wrap: normal; white-space: nowrap; }
@@ -56,7 +62,9 @@ details { margin: .5rem 0; } summary { cursor: pointer; padding: .3rem 0; }
 summary b { margin-right: .5rem; }
 nav a { color: var(--link); margin-right: 1rem; }
 ul { padding-left: 1.2rem; margin: .4rem 0; }
-@media print { details > * { display: block; } figure, .card { break-inside: avoid; } }
+@media (max-width: 30rem) { body { padding: .6rem; } figure, .card { padding: .5rem; }
+  table, .facts { font-size: .82rem; } th, td { padding: .25rem .35rem; } }
+@media print { .tall { max-height: none; } details > * { display: block; } figure, .card { break-inside: avoid; } }
 </style>
 )css";
 
