@@ -21,10 +21,13 @@ const root = document.documentElement;
 const widest = Math.max(...[...document.querySelectorAll('body *')]
   .filter(e => !e.closest('.scroll') && !e.closest('svg')).map(e => e.getBoundingClientRect().right));
 const plots = [...document.querySelectorAll('svg.plot')].map(e => e.getBoundingClientRect());
-const text = document.querySelector('svg.plot text').getBoundingClientRect();
+const words = document.querySelector('svg.plot text');
+const text = words.getBoundingClientRect();
+const readable = getComputedStyle(words).fill == getComputedStyle(document.body).color;
 document.title = 'measured ' + [innerWidth, root.scrollWidth, Math.round(widest), plots.length,
   Math.round(Math.min(...plots.map(p => p.width))), Math.round(10 * text.height),
-  getComputedStyle(document.body).backgroundColor.replace(/[^0-9,]/g, '')].join(' ');
+  getComputedStyle(document.body).backgroundColor.replace(/[^0-9,]/g, ''),
+  readable].join(' ');
 </script></body>" page "${page}")
 file(WRITE "${WORK}/measured.html" "${page}")
 
@@ -48,10 +51,10 @@ src=\"measured.html\" style=\"width:${width}px;height:2000px;border:0\"></iframe
 f.onload = () => { document.title = f.contentDocument.title; };</script></body>")
   browse(--allow-file-access-from-files --virtual-time-budget=10000 --window-size=1400,2000 --dump-dom
     "file://${WORK}/frame.html" ${ARGN})
-  if(NOT out MATCHES "measured ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9,]+)")
+  if(NOT out MATCHES "measured ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9]+) ([0-9,]+) ([a-z]+)")
     message(FATAL_ERROR "${name}: the page did not say how wide it is")
   endif()
-  message(STATUS "${name}: ${CMAKE_MATCH_0} (window, page, widest, plots, narrowest, text x 10, back)")
+  message(STATUS "${name}: ${CMAKE_MATCH_0} (window, page, widest, plots, narrowest, text x 10, back, readable)")
   if(NOT CMAKE_MATCH_1 EQUAL width OR CMAKE_MATCH_2 GREATER width OR CMAKE_MATCH_3 GREATER width)
     message(SEND_ERROR "${name}: wider than ${width}")
   endif()
@@ -60,6 +63,9 @@ f.onload = () => { document.title = f.contentDocument.title; };</script></body>"
   endif()
   if(CMAKE_MATCH_6 LESS 90)
     message(SEND_ERROR "${name}: text in plots is too small")
+  endif()
+  if(NOT CMAKE_MATCH_8 STREQUAL "true")
+    message(SEND_ERROR "${name}: text in plots has not the colour of the page's text")
   endif()
   set(background "${CMAKE_MATCH_7}" PARENT_SCOPE)
 endfunction()

@@ -238,6 +238,7 @@ std::string drawing::html(const std::string& gnuplot, const std::string& prefix)
     replace_all(text, spelled, "currentColor");
   }
   replace_all(text, "fill=\"black\"", "fill=\"currentColor\"");
+  replace_all(text, " color=\"black\"", "");  // each group would have a currentColor of its own
   // Every title is gnuplot's: the file's, then one per series. Tips come back as titles below.
   replace_between(text, "<title>", "</title>", [](std::string_view) { return std::string(); });
   replace_between(text, "<desc>", "</desc>", [](std::string_view) { return std::string(); });
