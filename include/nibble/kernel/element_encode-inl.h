@@ -124,9 +124,10 @@ HWY_INLINE hn::Vec<hn::Rebind<typename E::code, DF>> EncodeWideVector(DF df, Pol
     const hn::Rebind<uint16_t, DF> du16;
     if constexpr (NIBBLE_FAST_F16 && std::is_base_of_v<f16, E>) {
       if (policy.round == rounding::nearest_even && policy.over != overflow::saturate_finite) {
-        // Min and Max keep a NaN that comes second, on every target with this conversion.
         if (policy.over == overflow::saturate) {
-          x = hn::Max(hn::Set(df, E::lowest), hn::Min(hn::Set(df, E::max), x));
+          const auto inside = hn::Max(hn::Set(df, E::lowest), hn::Min(hn::Set(df, E::max), x));
+          // NaN stays: x86's Min and Max keep one that comes second, Arm's keep the number.
+          x = HWY_ARCH_X86 ? inside : hn::IfThenElse(hn::IsNaN(x), x, inside);
         }
         const auto code = hn::BitCast(du16, hn::DemoteTo(hn::Rebind<hwy::float16_t, DF>(), x));
         const auto size = hn::And(code, hn::Set(du16, 0x7FFF));
