@@ -1,9 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Fuzzes the readers of .safetensors, .npy and .gguf files (clang's libFuzzer):
-//
-//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-//     -DNIBBLE_HARDENED=1 -Iinclude tests/fuzz/io_fuzz.cc -o io_fuzz
-//   mkdir -p found && ./io_fuzz -max_total_time=300 -max_len=4096 found tests/fuzz/corpus/io
+// Fuzzes the readers of .safetensors, .npy and .gguf files. cmake/fuzz.sh builds and runs it.
 //
 // Stops at a crash, an over-read, more memory than promised, or an accepted file that breaks what
 // tensor_file promises.

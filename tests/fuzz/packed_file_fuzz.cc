@@ -1,10 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// libFuzzer: any bytes through the reader of packed files.
-//
-//   clang++ -std=c++20 -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
-//     -DNIBBLE_HARDENED=1 -DNIBBLE_COMPILED -Iinclude tests/fuzz/packed_file_fuzz.cc -o packed_fuzz
-//   mkdir -p found && ./packed_fuzz -max_total_time=300 -max_len=4096 found
-//   tests/fuzz/corpus/packed
+// Fuzzes the reader of packed files. cmake/fuzz.sh builds and runs it.
 //
 // Stops at a crash, an over-read, more memory than promised, or an accepted file that breaks what
 // packed_file promises. Every input is read twice: as it is, and with the checksum of its table

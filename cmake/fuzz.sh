@@ -1,0 +1,57 @@
+#!/bin/sh
+# SPDX-License-Identifier: Apache-2.0 OR MIT
+# Fuzzes everything: builds the targets of tests/fuzz with clang, ASan and UBSan, and runs each for
+# its share of the time, from the corpus and from what earlier runs have found.
+set -eu
+
+usage() {
+  cat <<'TEXT'
+usage: sh cmake/fuzz.sh [MINUTES] [TARGET...]
+
+  MINUTES  in total, after building (default: 10; fractions are fine)
+  TARGET   io, packed_file, pack (default: all)
+
+New inputs stay in build/fuzz/found/TARGET, crashes in build/fuzz/crash-*. Put an input that showed
+a bug into tests/fuzz/corpus/TARGET: ctest runs it from then on.
+
+Environment: CXX (default: the newest clang++ there is), NIBBLE_JOBS
+TEXT
+}
+
+case ${1:-} in -h | --help) usage; exit 0 ;; esac
+minutes=${1:-10}
+[ $# -eq 0 ] || shift
+targets=${*:-io packed_file pack}
+root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
+cd "$root"
+
+for cxx in ${CXX:-clang++-19 clang++ clang++-18 clang++-17 clang++-16 clang++-15 clang++-14}; do
+  command -v "$cxx" >/dev/null 2>&1 && break
+done
+command -v "$cxx" >/dev/null 2>&1 || { echo "fuzz: no clang++; set CXX" >&2; exit 77; }
+case $minutes in *[!0-9.]* | '') echo "fuzz: not a number of minutes: $minutes" >&2; exit 2 ;; esac
+# shellcheck disable=SC2086  # a list of words
+seconds=$(set -- $targets; awk "BEGIN { print int($minutes * 60 / $#) }")
+
+generator='Unix Makefiles'
+if command -v ninja >/dev/null 2>&1; then generator=Ninja; fi
+cmake -S . -B build/fuzz -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Debug \
+  -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DCMAKE_PREFIX_PATH="$root/build/deps/usr" -DNIBBLE_FUZZ=ON \
+  -DNIBBLE_BUILD_EXAMPLES=OFF >/dev/null
+# shellcheck disable=SC2086
+set -- $targets
+for target in "$@"; do
+  cmake --build build/fuzz --parallel "${NIBBLE_JOBS:-2}" --target "${target}_fuzz"
+done
+for target in "$@"; do
+  corpus=tests/fuzz/corpus/$target
+  found=build/fuzz/found/$target
+  mkdir -p "$found"
+  echo "fuzz: $target for $seconds s" >&2
+  build/fuzz/tests/fuzz/"${target}_fuzz" -max_total_time="$seconds" -max_len=4096 -len_control=20 \
+    -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 -verbosity=1 \
+    -artifact_prefix=build/fuzz/crash-"$target"- "$found" "$corpus" 2>"build/fuzz/$target.log" ||
+    { tail -n 40 "build/fuzz/$target.log" >&2; echo "fuzz: $target found something" >&2; exit 1; }
+  sed -n 's/^stat::number_of_executed_units: */fuzz:   runs: /p
+          s/^stat::new_units_added: */fuzz:   new inputs: /p' "build/fuzz/$target.log" >&2
+done
