@@ -44,20 +44,18 @@ void run(benchmark::State& state, const any_element& e, const bench::area& a,
   });
 }
 
-void register_all(const bench::options& o) {
+void register_area(const bench::options& o, const bench::area& a) {
   static const std::vector<any_element> elements = all_of(nibble::all_elements{});
-  for (const bench::area& a : o.in) {
-    for (const any_element& e : elements) {
-      if (!examples::matches(o.names, e.name)) continue;
-      for (const bool decode : {true, false}) {
-        for (const std::string& target : o.targets) {
-          const std::string name = std::string(decode ? "decode/" : "encode/") +
-                                   std::string(e.name) + "/" + a.name + "/" + target;
-          benchmark::RegisterBenchmark(
-              name.c_str(), [=, &e](benchmark::State& s) { run(s, e, a, target, decode); })
-              ->UseManualTime()
-              ->Iterations(1);
-        }
+  for (const any_element& e : elements) {
+    if (!examples::matches(o.names, e.name)) continue;
+    for (const bool decode : {true, false}) {
+      for (const std::string& target : o.targets) {
+        const std::string name = std::string(decode ? "decode/" : "encode/") + std::string(e.name) +
+                                 "/" + a.name + "/" + target;
+        benchmark::RegisterBenchmark(
+            name.c_str(), [=, &e, &a](benchmark::State& s) { run(s, e, a, target, decode); })
+            ->UseManualTime()
+            ->Iterations(1);
       }
     }
   }
@@ -65,4 +63,4 @@ void register_all(const bench::options& o) {
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::run_benchmarks(argc, argv, register_all); }
+int main(int argc, char** argv) { return bench::roof_main(argc, argv, register_area); }

@@ -141,11 +141,5 @@ void register_all(const bench::options& o) {
 
 int main(int argc, char** argv) {
   bench::options o;
-  if (!o.parse(argc, argv)) return 2;
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  register_all(o);
-  benchmark::RunSpecifiedBenchmarks();
-  benchmark::Shutdown();
-  return 0;
+  return bench::run_benchmarks(argc, argv, o, [&] { register_all(o); });
 }

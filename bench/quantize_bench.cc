@@ -50,26 +50,23 @@ void quantize(benchmark::State& state, const any_format& f, const bench::area& a
   });
 }
 
-void register_all(const bench::options& o) {
+void register_area(const bench::options& o, const bench::area& a) {
   static const std::vector<any_format> formats = examples::catalogue();
-  const auto add = [](const char* what, auto fn, const any_format& f, const bench::area& a,
-                      const std::string& target) {
+  const auto add = [&a](const char* what, auto fn, const any_format& f, const std::string& target) {
     const std::string name =
         std::string(what) + "/" + std::string(f.name) + "/" + a.name + "/" + target;
     benchmark::RegisterBenchmark(name.c_str(),
-                                 [=, &f](benchmark::State& s) { fn(s, f, a, target); })
+                                 [=, &f, &a](benchmark::State& s) { fn(s, f, a, target); })
         ->UseManualTime()
         ->Iterations(1);
   };
-  for (const bench::area& a : o.in) {
-    for (const any_format& f : formats) {
-      if (!examples::matches(o.names, f.name)) continue;
-      for (const std::string& target : o.targets) add("dequantize", dequantize, f, a, target);
-      for (const std::string& target : o.targets) add("quantize", quantize, f, a, target);
-    }
+  for (const any_format& f : formats) {
+    if (!examples::matches(o.names, f.name)) continue;
+    for (const std::string& target : o.targets) add("dequantize", dequantize, f, target);
+    for (const std::string& target : o.targets) add("quantize", quantize, f, target);
   }
 }
 
 }  // namespace
 
-int main(int argc, char** argv) { return bench::run_benchmarks(argc, argv, register_all); }
+int main(int argc, char** argv) { return bench::roof_main(argc, argv, register_area); }

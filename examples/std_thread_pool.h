@@ -12,6 +12,7 @@
 
 #include <atomic>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -20,9 +21,15 @@
 
 class std_thread_pool {
  public:
-  /// `threads` in all: the caller of run() is one of them.
-  explicit std_thread_pool(std::size_t threads) {
-    for (std::size_t i = 1; i < threads; ++i) helpers_.emplace_back([this] { help(); });
+  /// `threads` in all: the caller of run() is one of them. Each of the others, numbered from 1,
+  /// calls on_start(number) first: to pin itself to a CPU, for example.
+  explicit std_thread_pool(std::size_t threads, std::function<void(std::size_t)> on_start = {}) {
+    for (std::size_t i = 1; i < threads; ++i) {
+      helpers_.emplace_back([this, i, on_start] {
+        if (on_start) on_start(i);
+        help();
+      });
+    }
   }
   std_thread_pool(const std_thread_pool&) = delete;
   std_thread_pool& operator=(const std_thread_pool&) = delete;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// The formats that nibble_roofline multiplies by: all of the catalogue, or those that
+// The formats that nibble_roofline multiplies by: f32, and all of the catalogue or those that
 // NIBBLE_ROOFLINE_FORMATS names, for a build in seconds.
 #include "nibble/gemm.h"
 #include "nibble/quantize.h"
@@ -29,6 +29,9 @@ class our_weights_in : public our_weights {
   }
   [[nodiscard]] std::size_t weight_bytes() const override { return bytes_; }
   [[nodiscard]] std::size_t num_copies() const override { return copies_.size(); }
+  [[nodiscard]] std::size_t scale_cols() const override {
+    return copies_[0].data().shape.segment_cols;
+  }
   [[nodiscard]] bool supports(nibble::compute_path path) const override {
     return nibble::supports<F>(path);
   }
@@ -66,6 +69,10 @@ std::vector<our_format> list(nibble::type_list<F...>) {
 
 }  // namespace
 
-std::vector<our_format> our_formats() { return list(formats{}); }
+std::vector<our_format> our_formats() {
+  std::vector<our_format> all = list(nibble::type_list<nibble::f32>{});
+  for (our_format& f : list(formats{})) all.push_back(f);
+  return all;
+}
 
 }  // namespace bench

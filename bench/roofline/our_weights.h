@@ -25,6 +25,8 @@ class our_weights {
   /// Bytes of one copy as the format stores it; packing may pad a little.
   [[nodiscard]] virtual std::size_t weight_bytes() const = 0;
   [[nodiscard]] virtual std::size_t num_copies() const = 0;
+  /// Columns that share a scale.
+  [[nodiscard]] virtual std::size_t scale_cols() const = 0;
   /// Whether the format has a path that may be asked for.
   [[nodiscard]] virtual bool supports(nibble::compute_path path) const = 0;
   /// What run() with these arguments would do.
@@ -43,7 +45,8 @@ struct our_format {
   std::unique_ptr<our_weights> (*make)() = nullptr;
 };
 
-/// Every format of the catalogue, in its order.
+/// f32, which is no format of the catalogue but what all are compared with; then every format of
+/// the catalogue, in its order.
 std::vector<our_format> our_formats();
 
 }  // namespace bench

@@ -2,9 +2,15 @@
 // nibble_roofline: what this machine can do at most, and how near packed products come, for formats
 // x rows of x x threads, beside other libraries in the same run. bench/README.md says how to read
 // it.
+#ifdef _OPENMP
+#include <omp.h>
+#endif
+
 #include <CLI/CLI.hpp>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <fstream>
 #include <limits>
 #include <map>
@@ -12,16 +18,22 @@
 
 #include "nibble/target.h"
 #include "peers/peer.h"
+#include "roofline/bounds.h"
 #include "roofline/our_weights.h"
 #include "roofline/peer_formats.h"
+#include "roofline/reasons.h"
 #include "support/machine.h"
 #include "support/names.h"
+#include "support/random_floats.h"
 #include "support/rows.h"
 #include "support/stopwatch.h"
 
 namespace {
 
+using bench::instructions;
+using bench::instructions_of;
 using bench::limit;
+using bench::peak_of;
 
 struct options {
   bool quick = false;
@@ -40,7 +52,8 @@ struct options {
 };
 
 // One or more of each kind of codec and of each extent; what --full is not asked for.
-constexpr const char* usual_formats[] = {"int8_channel_f32",
+constexpr const char* usual_formats[] = {"f32",
+                                         "int8_channel_f32",
                                          "int8_g32_f16",
                                          "int6_g32_f16",
                                          "int5_g32_f16",
@@ -65,68 +78,9 @@ constexpr const char* usual_formats[] = {"int8_channel_f32",
                                          "q6_K",
                                          "iq4_nl"};
 constexpr const char* quick_formats[] = {
-    "int8_channel_f32", "int4_g32_f16", "int4_g128_f16", "mxfp4", "nf4_g64_f32", "q4_K"};
-
-// ---- Which limit holds ----------------------------------------------------------------------
-
-enum class instructions { sse, avx2, avx512 };
-
-instructions instructions_of(std::string_view target) {
-  if (target.starts_with("AVX3") || target.starts_with("AVX10")) return instructions::avx512;
-  return target == "AVX2" || target == "haswell" ? instructions::avx2 : instructions::sse;
-}
-
-// The fastest way to multiply that a path has on these instructions.
-// `integer`: whether the format has that path.
-limit peak_of(std::string_view path, bool integer, instructions set,
-              const bench::machine_limits& machine) {
-  std::vector<limit> candidates;
-  const auto add = [&](instructions least, std::initializer_list<limit> some) {
-    if (set >= least) candidates.insert(candidates.end(), some);
-  };
-  if (path != "integer") {  // f32 multiply-adds serve bf16 too
-    add(instructions::sse, {limit::f32_sse});
-    add(instructions::avx2, {limit::f32_avx2});
-    add(instructions::avx512, {limit::f32_avx512});
-  }
-  if (path == "bf16" || path == "automatic") {
-    add(instructions::avx512, {limit::bf16_avx512, limit::amx_bf16});
-  }
-  if (path == "integer" || (path == "automatic" && integer)) {
-    add(instructions::sse, {limit::int8_sse});
-    add(instructions::avx2, {limit::int8_avx2, limit::int16_avx2, limit::int8_avx_vnni});
-    add(instructions::avx512, {limit::int8_avx512, limit::int8_vnni, limit::amx_int8});
-  }
-  limit best = candidates.front();
-  for (const limit l : candidates) {
-    if (machine[l] > machine[best]) best = l;
-  }
-  return best;
-}
-
-// What one product cannot be faster than: reading its weights, or its multiplications.
-void set_bound(bench::candidate& c, double weight_bytes, double ops, limit peak,
-               const bench::machine_limits& machine) {
-  const double read_s = 1e-9 * weight_bytes / machine[limit::read];
-  const double ops_s = 1e-9 * ops / machine[peak];
-  c.bound = read_s >= ops_s ? limit::read : peak;
-  c.work = 1e-9 * (read_s >= ops_s ? weight_bytes : ops);
-}
+    "f32", "int8_channel_f32", "int4_g32_f16", "int4_g128_f16", "mxfp4", "nf4_g64_f32", "q4_K"};
 
 // ---- Data and checks ------------------------------------------------------------------------
-
-// Sums of four uniform numbers: normal enough. Some columns of x are larger, as in models.
-void fill(std::vector<float>& to, float size, std::uint32_t seed) {
-  std::uint32_t state = seed;
-  const auto uniform = [&state] {
-    state = state * 1664525u + 1013904223u;
-    return static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31f;
-  };
-  for (float& v : to) {
-    const float two = uniform() + uniform();
-    v = size * (two + uniform() + uniform());
-  }
-}
 
 // Relative error of y against double precision, over some rows and about 600 columns; infinite if
 // anything in y was not written.
@@ -159,7 +113,7 @@ constexpr double largest_error = 0.04;
 
 struct machine {
   std::vector<bench::machine_limits> limits;  // as options::threads
-  std::string cpu;
+  bench::machine_info info;
 };
 
 // A peer that has prepared a format, and the weights it multiplies by.
@@ -167,30 +121,6 @@ struct ready_peer {
   bench::peer* library;
   std::vector<float> weights;
 };
-
-// Why a row of ours is below three quarters of its limit, as far as its numbers tell.
-std::string reason_of(const bench::row& r, double one_thread_s, const bench::machine_limits& on) {
-  std::string why;
-  const auto say = [&why](const std::string& text) { why += (why.empty() ? "" : ", ") + text; };
-  if (r.time.disturbed || r.time.spread > 0.2) say("disturbed");
-  if (r.time.fraction >= 0.75) return why;
-  if (r.target != nibble::target_name(0)) say(std::string("not on ") + nibble::target_name(0));
-  if (r.time.median_s < 50e-6) say("too short for threads and caches to settle");
-  if (r.threads > 1 && one_thread_s > 0 && one_thread_s < 1.4 * r.time.median_s) {
-    char gain[64];
-    std::snprintf(gain, sizeof gain, "%d threads gain only %.2f x", r.threads,
-                  one_thread_s / r.time.median_s);
-    say(gain);
-  } else if (r.bound == limit::read) {
-    say(r.m == 1 ? "unpacking codes, not memory" : "unpacking and multiplying, not memory");
-  } else if (r.m < 64) {
-    say("unpacking, for few rows");
-  }
-  if (r.bound == limit::read && r.gops > 0.6 * on[limit::int8_vnni] && on[limit::int8_vnni] > 0) {
-    say("near the arithmetic limit as well");
-  }
-  return why;
-}
 
 // What all rows come to, for each m and number of threads.
 class summary {
@@ -262,8 +192,8 @@ class runner {
     const std::size_t rows = *std::max_element(o.m.begin(), o.m.end());
     x_.resize(rows * o.k + 64);  // XNNPACK reads a little more
     y_.resize(rows * o.n);
-    fill(w_, 0.02f, 1);
-    fill(x_, 1.0f, 2);
+    bench::fill_random(w_.data(), w_.size(), 0.02f, 1);
+    bench::fill_random(x_.data(), x_.size(), 1.0f, 2);
   }
 
   void run(const bench::our_format& format) {
@@ -301,6 +231,7 @@ class runner {
     bench::candidate timed;
     bench::row row;
     instructions set;
+    bench::circumstances known = {};
   };
 
   bench::row new_row(const bench::our_format& format, std::size_t m, int threads) const {
@@ -351,8 +282,13 @@ class runner {
         e.row.target = target;
         e.row.bits = format.bits;
         e.set = instructions_of(target);
+        e.known.num_tasks = plan.num_tasks;
+        e.known.scale_cols = ours_->scale_cols();
+        e.known.f32_peak = limits[peak_of("exact", false, e.set, limits)];
+        e.known.moved_s =
+            1e-9 * static_cast<double>(plan.x_bytes + plan.y_bytes) / limits[limit::read];
         set_bound(e.timed, static_cast<double>(ours_->weight_bytes()), ops,
-                  peak_of(path, integer, e.set, limits), limits);
+                  peak_of(format.name == "f32" ? "exact" : path, integer, e.set, limits), limits);
         e.timed.run = [this, m, target, how, &with] {
           nibble::force_target(target.c_str());
           static_cast<void>(
@@ -396,12 +332,25 @@ class runner {
     for (entry& e : entries) {
       if (e.row.library == "nibble") {
         compare_with_peers(e, entries);
-        double& alone =
-            one_thread_s_[e.row.format + e.row.path + e.row.target + std::to_string(e.row.m)];
-        e.row.note = reason_of(e.row, alone, limits);
-        if (e.row.threads == 1) alone = e.row.time.median_s;
+        compare_with_earlier(e);
+        e.row.note = bench::reasons(e.row, e.known, limits).text();
       }
       out_.add(e.row);
+    }
+  }
+
+  // The same product on one thread, and of f32 weights.
+  void compare_with_earlier(entry& e) {
+    bench::row& r = e.row;
+    const std::string shape = r.target + "/" + std::to_string(r.m) + "/";
+    double& alone = one_thread_s_[shape + r.format + r.path];
+    e.known.one_thread_s = alone;
+    if (r.threads == 1) alone = r.time.median_s;
+    double& f32 = f32_s_[shape + std::to_string(r.threads)];
+    if (r.format == "f32") {
+      f32 = r.time.median_s;
+    } else if (f32 > 0) {
+      r.f32_ratio = f32 / r.time.median_s;
     }
   }
 
@@ -421,6 +370,8 @@ class runner {
     std::unique_ptr<nibble::context>& c = contexts_[threads];
     if (c == nullptr) {
 #ifdef _OPENMP
+#pragma omp parallel num_threads(threads)
+      bench::pin_this_thread(omp_get_thread_num());
       c = std::make_unique<nibble::context>(
           nibble::parallel::openmp(static_cast<std::size_t>(threads)));
 #else
@@ -439,7 +390,8 @@ class runner {
   std::unique_ptr<bench::our_weights> ours_;
   std::vector<ready_peer> ready_;
   std::map<int, std::unique_ptr<nibble::context>> contexts_;
-  std::map<std::string, double> one_thread_s_;
+  std::map<std::string, double> one_thread_s_;  // median times by target, m, format and path
+  std::map<std::string, double> f32_s_;         // by target, m and threads
 };
 
 // ---- The command line -----------------------------------------------------------------------
@@ -459,6 +411,13 @@ double other_load() {
   double load = 0;
   file >> load;
   return load;
+}
+
+std::string now() {
+  const std::time_t t = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  char text[32];
+  std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", std::gmtime(&t));
+  return text;
 }
 
 void complete(options& o) {
@@ -485,7 +444,7 @@ int main(int argc, char** argv) {
       "Measures this machine's limits, then how near packed products come to them: formats x rows\n"
       "of x (m) x threads, weights from memory. Fractions are of the limit measured beside each "
       "run.");
-  app.add_flag("--quick", o.quick, "six formats, m = 1, 32, 512: under a minute");
+  app.add_flag("--quick", o.quick, "seven formats, m = 1, 32, 512: under a minute");
   app.add_flag("--full", o.full, "every format of the catalogue");
   app.add_flag("--limits", o.limits_only, "only the limits");
   app.add_flag("--peers,!--no-peers", o.peers, "other libraries, where built in (default)");
@@ -506,12 +465,18 @@ int main(int argc, char** argv) {
     std::printf("Other programs use about %.1f CPUs: figures will be low and scatter.\n\n", load);
   }
   machine on;
-  on.cpu = examples::cpu_name();
+  on.info = {examples::cpu_name(), examples::compiler_name(), now(), examples::is_emulated()};
+  if (on.info.emulated) {
+    std::printf(
+        "EMULATED: this program runs on %s by way of an emulator. Its results are right, its "
+        "times mean nothing.\n\n",
+        on.info.cpu.c_str());
+  }
   output out(o.json);
   for (const int t : o.threads) on.limits.push_back(bench::measure_limits(t, o.quick ? 1 : 3));
-  std::printf("%s, %s\n\n%s\n", on.cpu.c_str(), examples::compiler_name().c_str(),
-              bench::to_table(on.limits).c_str());
-  for (const bench::machine_limits& l : on.limits) out.add_json(bench::to_json_line(l, on.cpu));
+  std::printf("%s, %s, %s\n\n%s\n", on.info.cpu.c_str(), on.info.compiler.c_str(),
+              on.info.date.c_str(), bench::to_table(on.limits).c_str());
+  for (const bench::machine_limits& l : on.limits) out.add_json(bench::to_json_line(l, on.info));
   if (o.limits_only) return 0;
 
   bench::peer_list peers;

@@ -31,6 +31,12 @@ enum class limit {
   bf16_avx512,    ///< vdpbf16ps, 512 bits
   amx_int8,       ///< tdpbusd
   amx_bf16,       ///< tdpbf16ps
+  f32_neon,       ///< fmla, 128 bits
+  int8_dot,       ///< sdot, 128 bits
+  int8_mmla,      ///< smmla, 128 bits
+  bf16_mmla,      ///< bfmmla, 128 bits
+  f32_sve,        ///< fmla, as long as SVE's vectors are
+  int8_sve,       ///< sdot, the same
   count
 };
 
@@ -71,6 +77,10 @@ double seconds_now(int threads);
 
 /// CPUs that this process may use.
 int num_cpus();
+
+/// Keeps the calling thread on one CPU: number `thread` of those that the process could use when it
+/// began, counted round.
+void pin_this_thread(int thread);
 
 /// The table of all that was measured, one column per number of threads.
 std::string to_table(const std::vector<machine_limits>& all);

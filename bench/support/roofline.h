@@ -12,9 +12,11 @@
 #include <vector>
 
 #include "support/any_format.h"
+#include "support/bench_options.h"
 #include "support/machine.h"
 #include "support/memory_roof.h"
 #include "support/names.h"
+#include "support/random_floats.h"
 #include "support/stopwatch.h"
 #include "support/weights.h"
 
@@ -43,20 +45,11 @@ struct buffers {
     return all;
   }
 
-  /// The input; made once. Sums of four uniform numbers are normal enough.
+  /// The input; made once.
   const float* input(const area& a) {
     if (num_made_ < a.size()) {
       num_made_ = a.size();
-      float* to = x.resize(num_made_);
-      std::uint32_t state = 1;
-      const auto uniform = [&state] {
-        state = state * 1664525u + 1013904223u;
-        return static_cast<float>(static_cast<std::int32_t>(state)) * 0x1p-31f;
-      };
-      for (std::size_t i = 0; i < num_made_; ++i) {
-        const float a0 = uniform() + uniform();
-        to[i] = 0.02f * (a0 + uniform() + uniform());
-      }
+      fill_random(x.resize(num_made_), num_made_, 0.02f, 1);
       std::memset(y.resize(num_made_), 0, num_made_ * sizeof(float));
     }
     return x.resize(num_made_);
@@ -164,67 +157,40 @@ class table_reporter : public benchmark::BenchmarkReporter {
   }
 };
 
-/// Options of nibble's own, taken out of argv before Google Benchmark reads the rest.
-struct options {
-  std::vector<std::string> targets = examples::target_names();
-  std::string names = "*";  ///< of formats or elements
-  std::vector<area> in{std::begin(areas), std::end(areas)};
+/// Options of benchmarks that run beside roofs.
+struct roof_options : options {
+  std::string where;  ///< name of an area, or empty: all
   bool table = false;
 
-  /// False: something was wrong, and a message says what.
-  bool parse(int& argc, char** argv) {
-    int kept = 1;
-    for (int i = 1; i < argc; ++i) {
-      const std::string_view arg = argv[i];
-      if (const auto v = value_of(arg, "--nibble_target="); !v.empty()) {
-        if (!nibble::force_target(std::string(v).c_str())) return complain("no target", v);
-        targets.assign(1, std::string(v));
-      } else if (const auto name = value_of(arg, "--nibble_names="); !name.empty()) {
-        names = name;
-      } else if (const auto where = value_of(arg, "--nibble_area="); !where.empty()) {
-        std::erase_if(in, [where](const area& a) { return a.name != where; });
-        if (in.empty()) return complain("no area", where);
-      } else if (arg == "--nibble_table") {
-        table = true;
-      } else {
-        argv[kept++] = argv[i];
-      }
-    }
-    argc = kept;
-    return true;
+  roof_options() {
+    more = [this](CLI::App& app) {
+      std::vector<std::string> known;
+      for (const area& a : areas) known.emplace_back(a.name);
+      app.add_option("--nibble_area", where, "only the matrix in memory, or only the one in cache")
+          ->check(CLI::IsMember(known));
+      app.add_flag("--nibble_table", table, "one line per benchmark: GB/s and two fractions");
+    };
   }
-
- private:
-  static std::string_view value_of(std::string_view arg, std::string_view prefix) {
-    return arg.starts_with(prefix) ? arg.substr(prefix.size()) : std::string_view();
-  }
-  static bool complain(const char* what, std::string_view name) {
-    std::fprintf(stderr, "%s '%.*s'\n", what, static_cast<int>(name.size()), name.data());
-    return false;
-  }
+  [[nodiscard]] bool wants(const area& a) const { return where.empty() || where == a.name; }
 };
 
-/// The main() of every benchmark: register_all(options) adds what it measures.
+/// The main() of benchmarks that run beside roofs: register_area(options, area) adds what it
+/// measures there.
 template <class Register>
-int run_benchmarks(int argc, char** argv, Register&& register_all) {
-  options o;
-  if (!o.parse(argc, argv)) return 2;
-  benchmark::Initialize(&argc, argv);
-  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
-  for (const area& a : areas) {
-    for (const area& wanted : o.in) {
-      if (wanted.name == a.name) register_roofs(a);
-    }
-  }
-  register_all(o);
+int roof_main(int argc, char** argv, Register&& register_area) {
+  roof_options o;
   table_reporter table;
-  if (o.table) {
-    benchmark::RunSpecifiedBenchmarks(&table);
-  } else {
-    benchmark::RunSpecifiedBenchmarks();
-  }
-  benchmark::Shutdown();
-  return 0;
+  const auto register_all = [&] {
+    for (const area& a : areas) {
+      if (o.wants(a)) register_roofs(a);
+    }
+    for (const area& a : areas) {
+      if (o.wants(a)) register_area(o, a);
+    }
+  };
+  return run_benchmarks(argc, argv, o, register_all, [&]() -> benchmark::BenchmarkReporter* {
+    return o.table ? &table : nullptr;
+  });
 }
 
 }  // namespace bench

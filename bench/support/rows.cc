@@ -104,7 +104,7 @@ std::string row_heading() {
   char line[200];
   std::snprintf(line, sizeof line, "%-22s%-26s%5s%3s%10s%6s%8s%8s  %-14s%9s%7s  %s\n", "format",
                 "library", "m", "t", "ms", "+-%", "GB/s", "Gop/s", "limit", "of limit", "error",
-                "beside the best peer");
+                "beside the best peer and f32");
   return line;
 }
 
@@ -126,7 +126,11 @@ std::string to_line(const row& r) {
     std::snprintf(line, sizeof line, "%.2f x %s", r.ratio, r.peer.c_str());
     text += line;
   }
-  if (!r.note.empty()) text += (r.ratio > 0 ? "; " : "") + r.note;
+  if (r.f32_ratio > 0) {
+    std::snprintf(line, sizeof line, "%s%.2f x f32", r.ratio > 0 ? ", " : "", r.f32_ratio);
+    text += line;
+  }
+  if (!r.note.empty()) text += (r.ratio > 0 || r.f32_ratio > 0 ? "; " : "") + r.note;
   while (text.back() == ' ') text.pop_back();
   return text + "\n";
 }
@@ -162,13 +166,17 @@ std::string to_json_line(const row& r) {
       j["peer"] = r.peer;
       j["ratio"] = r.ratio;
     }
+    if (r.f32_ratio > 0) j["f32_ratio"] = r.f32_ratio;
   }
   return j.dump() + "\n";
 }
 
-std::string to_json_line(const machine_limits& limits, const std::string& cpu) {
+std::string to_json_line(const machine_limits& limits, const machine_info& on) {
   nlohmann::json j = {{"op", "limits"},
-                      {"cpu", cpu},
+                      {"cpu", on.cpu},
+                      {"compiler", on.compiler},
+                      {"date", on.date},
+                      {"emulated", on.emulated},
                       {"threads", limits.threads},
                       {"read_streams", limits.read_streams}};
   for (std::size_t i = 0; i < 4; ++i) {

@@ -55,11 +55,12 @@ struct row {
   double gbps = 0;  ///< bytes of the weights / time
   double bits = 0;  ///< per weight, as stored
   limit bound = limit::read;
-  double error = 0;    ///< of the product, relative, against double precision
-  std::string peer;    ///< ours: the fastest peer of this format, if any ...
-  double ratio = 0;    ///< ... and its time / our time
-  std::string note;    ///< why it is slow, or what is wrong
-  bool wrong = false;  ///< not timed
+  double error = 0;      ///< of the product, relative, against double precision
+  std::string peer;      ///< ours: the fastest peer of this format, if any ...
+  double ratio = 0;      ///< ... and its time / our time
+  double f32_ratio = 0;  ///< ours: time of f32 weights in this run / our time; 0: not measured
+  std::string note;      ///< why it is slow, or what is wrong
+  bool wrong = false;    ///< not timed
 };
 
 /// Headings of to_line().
@@ -68,7 +69,15 @@ std::string to_line(const row& r);
 
 /// One JSON object in one line.
 std::string to_json_line(const row& r);
-std::string to_json_line(const machine_limits& limits, const std::string& cpu);
+
+/// What a run was made on. Times of an emulated CPU say nothing about any other.
+struct machine_info {
+  std::string cpu;
+  std::string compiler;
+  std::string date;  ///< "2026-11-21T12:00:00Z"
+  bool emulated = false;
+};
+std::string to_json_line(const machine_limits& limits, const machine_info& on);
 
 }  // namespace bench
 

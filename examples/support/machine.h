@@ -29,6 +29,21 @@ inline std::string cpu_name() {
 #endif
 }
 
+/// Whether a program that emulates another CPU runs this one (qemu-user): the system's name for the
+/// process is the emulator's, or the CPU that the system tells of is of another kind.
+inline bool is_emulated() {
+  std::ifstream name("/proc/self/comm");
+  std::string text;
+  if (std::getline(name, text) && text.starts_with("qemu-")) return true;
+#if defined(__aarch64__)
+  std::ifstream info("/proc/cpuinfo");
+  for (std::string line; std::getline(info, line);) {
+    if (line.starts_with("vendor_id")) return true;  // an x86 CPU's
+  }
+#endif
+  return false;
+}
+
 /// Compiler and version.
 inline std::string compiler_name() {
 #if defined(__clang__)
