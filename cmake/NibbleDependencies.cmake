@@ -60,11 +60,16 @@ macro(nibble_need_highway)
   endif()
 endmacro()
 
-# Catch2 2 (one header) and 3 (a library) both do: tests/support/catch.h hides the difference.
+# Catch2 2 (one header) and 3 (a library) both do: tests/support/catch.h hides the difference. An
+# installed library is one for the machine that compiles.
 macro(nibble_need_catch2)
+  set(nibble_catch2_version "")
+  if(CMAKE_CROSSCOMPILING)
+    set(nibble_catch2_version 2)
+  endif()
   nibble_dependency(Catch2
     TARGETS Catch2::Catch2
-    FIND CONFIG
+    FIND ${nibble_catch2_version} CONFIG
     URL https://github.com/catchorg/Catch2/archive/refs/tags/v3.7.1.tar.gz
     SHA256 c991b247a1a0d7bb9c39aa35faf0fe9e19764213f28ffba3109388e62ee0269c)
 endmacro()

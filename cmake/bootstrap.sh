@@ -17,6 +17,7 @@ usage: sh cmake/bootstrap.sh <command>
   outliers [ARGUMENT...]
                        build nibble_outliers and run it (docs/outliers.md)
   test [PRESET]        build everything and run the tests (preset: dev)
+  arm [PRESET]         the same for 64-bit Arm, run by QEMU (preset: arm64-gcc)
   deps                 only install what building needs
   --help               this text
 
@@ -33,15 +34,17 @@ have() { command -v "$1" >/dev/null 2>&1; }
 
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 deps=$root/build/deps
+. "$root/cmake/private_apt.sh"
 jobs=${NIBBLE_JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 offline=${NIBBLE_OFFLINE:-0}
 
 # --- what is missing ---------------------------------------------------------------------------
 
-# have_package NAME VERSION: a CMake package, where find_package looks. VERSION is an extended
-# regular expression for the start of its version.
+# have_package NAME VERSION [PREFIX]: a CMake package, where find_package looks, or only there.
+# VERSION is an extended regular expression for the start of its version.
 have_package() {
-  for prefix in $(printf '%s' "${CMAKE_PREFIX_PATH:-}" | tr ':;' '  ') "$deps/usr" /usr /usr/local; do
+  prefixes=${3:-$(printf '%s' "${CMAKE_PREFIX_PATH:-}" | tr ':;' '  ') $deps/usr /usr /usr/local}
+  for prefix in $prefixes; do
     for dir in "$prefix"/lib/cmake/"$1" "$prefix"/lib/*/cmake/"$1" "$prefix"/lib64/cmake/"$1" \
                "$prefix"/share/cmake/"$1"; do
       cat "$dir"/*[vV]ersion.cmake 2>/dev/null | grep -Eq "PACKAGE_VERSION \"$2" && return 0
@@ -51,7 +54,7 @@ have_package() {
 }
 
 # Debian 12's Highway is 1.0.
-have_highway() { have_package hwy '1\.([2-9]|[1-9][0-9])'; }
+have_highway() { have_package hwy '1\.([2-9]|[1-9][0-9])' "$@"; }
 
 # A compiler whose library has C++20's <span> and <concepts>.
 have_compiler() {
@@ -69,10 +72,19 @@ have_cmake() { # >= 3.25
 
 have_build_tool() { have ninja || have make; }
 
+# What presets of other machines need: as packages, and whether it is there.
+cross_packages() {
+  [ "$command" = arm ] || return 0
+  have aarch64-linux-gnu-g++ || printf ' g++-aarch64-linux-gnu'
+  have qemu-aarch64 || printf ' qemu-user'
+  [ "$preset" != arm64-clang ] || have clang++-19 || printf ' clang-19'
+}
+
 missing_packages() {
   have_compiler || printf ' g++'
   have_cmake || printf ' cmake'
   have_build_tool || printf ' ninja-build'
+  cross_packages
   # Of the tools: command line, JSON, text.
   have_package CLI11 '[2-9]' || printf ' libcli11-dev'
   have_package nlohmann_json '3\.1' || printf ' nlohmann-json3-dev'
@@ -97,6 +109,7 @@ require_tools() {
   have_compiler || die "$1: no C++20 compiler (g++ >= 12 or clang++ >= 14)"
   have_cmake || die "$1: no CMake >= 3.25"
   have_build_tool || die "$1: neither ninja nor make"
+  [ -z "$(cross_packages)" ] || die "$1, for Arm under QEMU:$(cross_packages)"
 }
 
 install_packages() {
@@ -125,62 +138,32 @@ Upgrade them yourself (apt-get install$packages), or set NIBBLE_ALLOW_UPGRADES=1
   require_tools "installed$packages, but"
 }
 
-# URIs of the machine's repositories, likely Debian mirrors first. Formats of sources differ and
-# lists may be empty, so apt is asked, not /etc/apt.
-repositories() {
-  # shellcheck disable=SC2016  # apt's variables, not the shell's
-  {
-    apt-get indextargets --format '$(SITE) $(ORIGIN)' 2>/dev/null | sed -n 's/ Debian$//p'
-    apt-get --print-uris update 2>/dev/null | sed -n "s|^'\(.*\)/dists/.*|\1|p"
-  } | grep -v security | awk '!seen[$0]++' | head -n 4
-}
-
-# unpack_highway_from URI: apt with lists, cache and sources of its own; the machine's package
-# state is neither read nor written. Whatever the mirror, the signature must be Debian's.
-unpack_highway_from() {
-  rm -rf "$deps/apt" "$deps/new"
-  mkdir -p "$deps/apt/etc" "$deps/apt/lists/partial" "$deps/apt/cache/archives/partial" "$deps/new"
-  : >"$deps/apt/status"
-  printf 'Types: deb\nURIs: %s\nSuites: trixie\nComponents: main\nSigned-By: %s\n' "$1" "$keyring" \
-    >"$deps/apt/etc/trixie.sources"
-  set -- -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$deps/apt/etc" \
-    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
-    -o "Dir::State::lists=$deps/apt/lists" -o "Dir::State::status=$deps/apt/status" \
-    -o "Dir::Cache=$deps/apt/cache" -o APT::Sandbox::User=root -o APT::Default-Release= \
-    -o Acquire::Languages=none
-  (cd "$deps/new" && apt-get "$@" update && apt-get "$@" download libhwy-dev libhwy1t64) \
-    >"$log" 2>&1 || { tail -n 3 "$log" >&2; return 1; }
-  for deb in "$deps"/new/*.deb; do
-    dpkg -x "$deb" "$deps/new" || return 1
-  done
-  # pkg-config files name the prefix /usr; CMake's find their own place.
-  for pc in "$deps"/new/usr/lib/*/pkgconfig/*.pc; do
-    sed "s|^prefix=/usr\$|prefix=$deps/usr|" "$pc" >"$pc.new" && mv "$pc.new" "$pc" || return 1
-  done
-  rm -rf "${deps:?}/usr" && mv "$deps/new/usr" "$deps/usr" && rm -rf "$deps/apt" "$deps/new"
-}
-
+# unpack_highway PREFIX ARCHITECTURE: Debian 13's, into PREFIX/usr
 unpack_highway() {
-  have apt-get && have dpkg || return 1
-  for keyring in /usr/share/keyrings/debian-archive-keyring.gpg \
-                 /usr/share/keyrings/debian-archive-keyring.pgp; do
-    [ -f "$keyring" ] && break
+  new=$1/new
+  unpack_debian "$new" trixie "$2" alone libhwy-dev libhwy1t64 || return 1
+  # pkg-config files name the prefix /usr; CMake's find their own place.
+  for pc in "$new"/usr/lib/*/pkgconfig/*.pc; do
+    sed "s|^prefix=/usr\$|prefix=$1/usr|" "$pc" >"$pc.new" && mv "$pc.new" "$pc" || return 1
   done
-  [ -f "$keyring" ] || return 1
-  for uri in $(repositories); do
-    say "unpacking Highway from Debian 13 at $uri"
-    unpack_highway_from "$uri" && return 0
-  done
-  return 1
+  rm -rf "${1:?}/usr" && mv "$new/usr" "$1/usr" && rm -rf "$new" "$new.log"
+}
+
+# need_highway PREFIX ARCHITECTURE [PLACE]: only PLACE counts, or wherever find_package looks
+need_highway() {
+  have_highway ${3:+"$3"} && return 0
+  [ "$offline" = 1 ] || unpack_highway "$1" "$2" || true
+  have_highway ${3:+"$3"} || say "no Highway >= 1.2 for $2 is installed; CMake will try to fetch it"
 }
 
 install_deps() {
   mkdir -p "$deps"
   log=$deps/bootstrap.log
   install_packages
-  if ! have_highway; then
-    [ "$offline" = 1 ] || unpack_highway || true
-    have_highway || say "Highway >= 1.2 is not installed; CMake will try to fetch it"
+  if [ "$command" = arm ]; then
+    need_highway "$deps/arm64" arm64 "$deps/arm64/usr"
+  else
+    need_highway "$deps" native
   fi
 }
 
@@ -215,6 +198,9 @@ configure_and_build() {
 command=$1
 shift
 cd "$root"
+preset=dev
+[ "$command" != arm ] || preset=arm64-gcc
+case $command in test | arm) preset=${1:-$preset} ;; esac
 case $command in
   deps)
     install_deps
@@ -238,10 +224,10 @@ case $command in
     configure_and_build demo nibble_outliers
     exec build/demo/examples/nibble_outliers "$@"
     ;;
-  test)
+  test | arm)
     install_deps
-    configure_and_build "${1:-dev}"
-    ctest --preset "${1:-dev}" --parallel "$jobs"
+    configure_and_build "$preset"
+    ctest --preset "$preset" --parallel "$jobs"
     ;;
   -h | --help | help)
     usage

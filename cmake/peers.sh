@@ -16,44 +16,18 @@ packages='libggml-dev libonnxruntime-dev libdnnl-dev libxnnpack-dev libpthreadpo
   libopenblas-pthread-dev'
 say() { printf 'peers: %s\n' "$*" >&2; }
 die() { say "error: $*"; exit 1; }
+. "$root/cmake/private_apt.sh"
 
 [ "$(uname -m)" = x86_64 ] || die "only for x86-64"
 for tool in apt-get dpkg cmake; do
   command -v $tool >/dev/null 2>&1 || die "needs $tool"
 done
-keyring=/usr/share/keyrings/debian-archive-keyring.gpg
-[ -f $keyring ] || keyring=/usr/share/keyrings/debian-archive-keyring.pgp
 
-# An empty list of installed packages makes apt-get fetch everything that is depended on, the C
-# library included: about 40 MB.
-unpack() { # from the repository $1
-  rm -rf "$peers"
-  mkdir -p "$peers/apt/etc" "$peers/apt/lists/partial" "$peers/apt/cache/archives/partial"
-  : >"$peers/apt/status"
-  printf 'Types: deb\nURIs: %s\nSuites: sid\nComponents: main\nSigned-By: %s\n' "$1" "$keyring" \
-    >"$peers/apt/etc/sid.sources"
-  set -- -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$peers/apt/etc" \
-    -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
-    -o "Dir::State::lists=$peers/apt/lists" -o "Dir::State::status=$peers/apt/status" \
-    -o "Dir::Cache=$peers/apt/cache" -o APT::Sandbox::User=root -o APT::Default-Release= \
-    -o Acquire::Languages=none
-  # shellcheck disable=SC2086  # a list
-  apt-get "$@" update &&
-    apt-get "$@" --download-only -y --no-install-recommends install $packages || return 1
-  for deb in "$peers"/apt/cache/archives/*.deb; do
-    dpkg -x "$deb" "$peers" || return 1
-  done
-  rm -rf "$peers/apt"
-}
-
+# With everything that is depended on, the C library included: about 40 MB.
 if [ ! -f "$peers/usr/include/xnnpack.h" ]; then
-  # shellcheck disable=SC2016  # apt's variables, not the shell's
-  for uri in $(apt-get indextargets --format '$(SITE) $(ORIGIN)' | sed -n 's/ Debian$//p' |
-               grep -v security | sort -u); do
-    say "unpacking libraries from $uri"
-    unpack "$uri" && break
-  done
-  [ -f "$peers/usr/include/xnnpack.h" ] || die "could not unpack them (apt-get update first?)"
+  # shellcheck disable=SC2086  # a list
+  unpack_debian "$peers" sid amd64 with-dependencies $packages ||
+    die "could not unpack them (apt-get update first?)"
 fi
 
 libraries=$peers/usr/lib/x86_64-linux-gnu

@@ -56,7 +56,9 @@ double squared_error(const std::vector<float>& x, const std::vector<float>& y) {
 
 TEST_CASE("NF4 and bitsandbytes FP4: scales, codes and values are those of bitsandbytes") {
   for (const std::string type : {"nf4", "fp4"}) {
-    const erased_format& f = format_named(type == "nf4" ? "nf4_g64_f32" : "bnb_fp4_g64_f32");
+    const char* const ours = type == "nf4" ? "nf4_g64_f32" : "bnb_fp4_g64_f32";
+    if (left_out(ours)) continue;
+    const erased_format& f = format_named(ours);
     for (const std::string name : inputs) {
       INFO(type << " of " << name);
       const auto x = golden::load<float>("in." + name);
@@ -99,7 +101,9 @@ TEST_CASE("dynamic 8-bit: scales, codes and values are those of bitsandbytes") {
 
 TEST_CASE("double quantization: bitsandbytes' codes and scales decode to its values") {
   for (const std::string type : {"nf4", "fp4"}) {
-    const erased_format& f = format_named(type == "nf4" ? "nf4_g64_dq" : "bnb_fp4_g64_dq");
+    const char* const ours = type == "nf4" ? "nf4_g64_dq" : "bnb_fp4_g64_dq";
+    if (left_out(ours)) continue;
+    const erased_format& f = format_named(ours);
     for (const std::string name : {"normal", "heavy", "zeros"}) {
       INFO(type << " of " << name);
       const std::string key = "bnb.q4nested." + type + ".b64." + name;
@@ -125,7 +129,9 @@ TEST_CASE("double quantization: bitsandbytes' codes and scales decode to its val
 // double.
 TEST_CASE("double quantization: scales agree with bitsandbytes, the error is smaller") {
   for (const std::string type : {"nf4", "fp4"}) {
-    const erased_format& f = format_named(type == "nf4" ? "nf4_g64_dq" : "bnb_fp4_g64_dq");
+    const char* const ours = type == "nf4" ? "nf4_g64_dq" : "bnb_fp4_g64_dq";
+    if (left_out(ours)) continue;
+    const erased_format& f = format_named(ours);
     for (const std::string name : {"normal", "heavy", "zeros"}) {
       INFO(type << " of " << name);
       const std::string key = "bnb.q4nested." + type + ".b64." + name;

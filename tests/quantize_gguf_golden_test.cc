@@ -42,7 +42,7 @@ std::vector<float> values_of(const erased_format& f, std::vector<std::uint8_t> b
 }  // namespace
 
 TEST_CASE("GGUF: quantize makes libggml's bytes") {
-  for (const std::string name : all_types) {
+  for (const std::string& name : present(all_types)) {
     const erased_format& f = format_named(name);
     for (const std::string input : inputs) {
       INFO(name << " of " << input);
@@ -60,7 +60,7 @@ TEST_CASE("GGUF: quantize weighted by importance makes libggml's bytes") {
   quantize_options o;
   o.rule = scale_rule::weighted;
   o.importance = importance;
-  for (const std::string name : weighted_types) {
+  for (const std::string& name : present(weighted_types)) {
     const erased_format& f = format_named(name);
     for (const std::string input : inputs) {
       INFO(name << " of " << input);
@@ -73,7 +73,7 @@ TEST_CASE("GGUF: quantize weighted by importance makes libggml's bytes") {
 }
 
 TEST_CASE("GGUF: dequantize makes libggml's floats from its own bytes") {
-  for (const std::string name : all_types) {
+  for (const std::string& name : present(all_types)) {
     if (only_reference(name)) continue;
     const erased_format& f = format_named(name);
     for (const std::string input : inputs) {
@@ -83,7 +83,7 @@ TEST_CASE("GGUF: dequantize makes libggml's floats from its own bytes") {
       CHECK(difference(got, golden::load<float>("ggml.d" + key)) == "");
     }
   }
-  for (const std::string name : weighted_types) {
+  for (const std::string& name : present(weighted_types)) {
     const erased_format& f = format_named(name);
     for (const std::string input : inputs) {
       const std::string key = "." + name + "." + input + ".imat";
@@ -95,7 +95,7 @@ TEST_CASE("GGUF: dequantize makes libggml's floats from its own bytes") {
 }
 
 TEST_CASE("GGUF: dequantize makes libggml's floats from random bytes") {
-  for (const std::string name : all_types) {
+  for (const std::string& name : present(all_types)) {
     if (only_reference(name)) continue;
     INFO(name);
     const auto want = golden::load<float>("ggml.rawd." + ggml_name(name));
@@ -106,7 +106,8 @@ TEST_CASE("GGUF: dequantize makes libggml's floats from random bytes") {
 }
 
 TEST_CASE("GGUF: dequantize makes libggml's floats from every scale byte of MXFP4 and NVFP4") {
-  for (const std::string name : {"mxfp4_gguf", "nvfp4_gguf"}) {
+  constexpr const char* types[] = {"mxfp4_gguf", "nvfp4_gguf"};
+  for (const std::string& name : present(types)) {
     INFO(name);
     const auto want = golden::load<float>("ggml.allscalesd." + ggml_name(name));
     const auto bytes = golden::load<std::uint8_t>("ggml.allscales." + ggml_name(name));
@@ -116,6 +117,7 @@ TEST_CASE("GGUF: dequantize makes libggml's floats from every scale byte of MXFP
 }
 
 TEST_CASE("GGUF: the other variant of IQ4_NL is read just as well") {
+  if (left_out("iq4_nl")) return;
   for (const std::string input : inputs) {
     // libggml leaves code bytes of all-zero blocks unset in this variant: no vectors for those.
     if (input == "zeros" || input == "const" || input == "spike" || input == "tinier") continue;

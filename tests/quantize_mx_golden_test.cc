@@ -86,6 +86,7 @@ std::vector<float> without_zero_signs(std::vector<float> v) {
 
 TEST_CASE("MX: scales, codes and values are those of torchao under all four scale rules") {
   for (const mx_format& m : formats) {
+    if (left_out(m.ours)) continue;
     const erased_format& f = format_named(m.ours);
     for (const scale_choice& choice : choices) {
       for (const std::string name : inputs) {
@@ -128,6 +129,7 @@ TEST_CASE("MX: scales, codes and values are those of torchao under all four scal
 
 TEST_CASE("MX: values are those of microxcaling, whose rule is floor") {
   for (const mx_format& m : formats) {
+    if (left_out(m.ours)) continue;
     const erased_format& f = format_named(m.ours);
     for (const std::string name : inputs) {
       INFO(m.ours << ", " << name);

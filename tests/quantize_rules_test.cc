@@ -516,8 +516,9 @@ TEST_CASE("NaN stays NaN where the element has one") {
 }
 
 TEST_CASE("MX: a block that holds NaN or infinity is NaN as a whole, its neighbours are not") {
-  for (const char* name :
-       {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3", "mxfp6_e3m2", "mxfp4", "mxint8"}) {
+  constexpr const char* formats[] = {"mxfp8_e4m3", "mxfp8_e5m2", "mxfp6_e2m3",
+                                     "mxfp6_e3m2", "mxfp4",      "mxint8"};
+  for (const std::string& name : present(formats)) {
     for (const float v : {quiet_nan, infinity, -infinity}) {
       INFO(name << " " << v);
       floats x(96, 1);

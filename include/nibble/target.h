@@ -10,7 +10,8 @@
 
 namespace nibble::inline NIBBLE_ABI {
 
-/// Number of targets that this CPU runs and this program has kernels for. At least 1.
+/// Number of targets that this CPU runs and this program has kernels for. 0 only on x86 without
+/// SSE4.2 (before 2008), where a call that needs a kernel would stop with an illegal instruction.
 [[nodiscard]] std::size_t num_targets() noexcept;
 
 /// Name of target i of num_targets(), best first: "AVX3", "AVX2", "SSE4", "NEON", "SVE2" ...
@@ -49,13 +50,22 @@ inline void choose_targets(std::int64_t /*targets*/) noexcept {}
 template <std::int64_t Targets = HWY_TARGETS>
 inline std::int64_t available_targets() noexcept {
   // The supported targets as they were before any was forced.
-  static const std::int64_t supported = hwy::SupportedTargets();
-  return supported & Targets;
+  static const std::int64_t supported = []() -> std::int64_t {
+    const std::int64_t targets = hwy::SupportedTargets() & Targets;
+#if HWY_ARCH_X86 && HWY_COMPILER_GCC
+    // Highway's SSE4 is AES, too, which no kernel uses. Nehalem has SSE4.2 alone; calls take the
+    // lowest target there anyway.
+    if (targets == 0 && __builtin_cpu_supports("sse4.2")) return Targets & HWY_SSE4;
+#endif
+    return targets;
+  }();
+  return supported;
 }
 
 template <std::int64_t Targets = HWY_TARGETS>
 inline std::int64_t chosen_target() noexcept {
-  const std::int64_t t = hwy::SupportedTargets() & Targets;
+  std::int64_t t = hwy::SupportedTargets() & Targets;
+  if (t == 0) t = available_targets<Targets>();
   return t & -t;  // lower bits are better targets
 }
 

@@ -3,6 +3,9 @@
 // directly, after nibble's header.
 #include "config/probe.h"
 #include "hwy/highway.h"
+#ifdef __ARM_FEATURE_SVE
+#include <sys/auxv.h>
+#endif
 
 HWY_BEFORE_NAMESPACE();
 namespace client::HWY_NAMESPACE {
@@ -19,6 +22,11 @@ int unit_flags() {
 #if defined(__AVX2__) && (defined(__GNUC__) || defined(__clang__))
   if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) {
     std::printf("flags: this processor lacks them; not run\n");
+    return 0;
+  }
+#elif defined(__ARM_FEATURE_SVE)
+  if ((getauxval(AT_HWCAP) & HWCAP_SVE) == 0) {
+    std::printf("flags: this processor lacks SVE; not run\n");
     return 0;
   }
 #endif

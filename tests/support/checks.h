@@ -4,6 +4,7 @@
 #ifndef NIBBLE_TESTS_SUPPORT_CHECKS_H_
 #define NIBBLE_TESTS_SUPPORT_CHECKS_H_
 
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,16 @@ inline std::string difference(const quantize_report& got, const quantize_report&
            " overflows, " + std::to_string(r.scale_underflow) + " underflows";
   };
   return "report says " + text(got) + "; expected " + text(want);
+}
+
+/// Those of the names that are not left out: at least one.
+inline std::vector<std::string> present(std::span<const char* const> names) {
+  std::vector<std::string> there;
+  for (const char* name : names) {
+    if (!left_out(name)) there.emplace_back(name);
+  }
+  REQUIRE(!there.empty());
+  return there;
 }
 
 struct quantized {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // The catalogue as a run-time table: quantize and dequantize of each format, by kernel and by
-// reference, behind function pointers. Compiled once (format_table_*.cc), so that tests which loop
+// reference, behind function pointers. Compiled once (table_part.cc.in), so that tests which loop
 // over formats, targets, rules and shapes are ordinary code and cost nothing to compile.
 #ifndef NIBBLE_TESTS_SUPPORT_FORMAT_TABLE_H_
 #define NIBBLE_TESTS_SUPPORT_FORMAT_TABLE_H_
@@ -44,11 +44,14 @@ struct erased_format {
   void (*reference_dequantize)(const_sections w, matrix_view<float> y);
 };
 
-/// Every format of the catalogue.
+/// Every format of the catalogue, or the few of tables.h.
 const std::vector<erased_format>& catalogue();
 
 /// The format of that name; stops the program if there is none.
 const erased_format& format_named(std::string_view name);
+
+/// Whether the tables lack this format because few were asked for (NIBBLE_TEST_FORMATS); says so.
+bool left_out(std::string_view name);
 
 /// Memory for a quantized matrix: one allocation per section, `gap` bytes between rows, first byte
 /// `offset` bytes into the allocation. Everything starts as `poison`.
