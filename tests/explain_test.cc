@@ -2,11 +2,18 @@
 // explain(): every format takes vector code on every target and path, and the figures are right.
 #include "nibble/explain.h"
 
+#include <bit>
 #include <cstring>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "nibble/target.h"
+
+#if defined(__aarch64__) && defined(__linux__)
+#include <sys/auxv.h>
+#include <sys/prctl.h>
+#endif
 
 #include "support/catch.h"
 #include "support/targets.h"
@@ -60,6 +67,41 @@ TEST_CASE("no format falls to scalar code on any target and path", "[explain]") 
   });
   CHECK(calls >= num_targets() * num_formats * 2);
 }
+
+#if defined(__aarch64__) && defined(__linux__)
+TEST_CASE("on Arm the best instructions that the CPU has are taken", "[explain]") {
+  const unsigned long first = getauxval(AT_HWCAP);
+  const unsigned long second = getauxval(AT_HWCAP2);
+  const auto w = packed_matrix<int4_g32_f16>::create(16, 512);
+  REQUIRE(w.has_value());
+  const std::vector<float> x(512);
+  const context with(parallel::serial());
+  const auto kernel = [&](compute_path path, extension some) -> std::string {
+    gemm_options options;
+    options.path = path;
+    options.extensions = some;
+    return explain(*w, matrix_view<const float>(x.data(), 1, 512), with, options).kernel;
+  };
+  for_each_target([&](const char* target) {
+    const bool sve = std::string_view(target).starts_with("SVE");
+    // Where more lanes are in a register than kernels use, blocks cannot be zipped.
+    const unsigned vector_bytes = sve ? unsigned(prctl(PR_SVE_GET_VL)) & 0xFFFFu : 16;
+    const bool whole = vector_bytes <= 64 && std::has_single_bit(vector_bytes);
+    const bool dotprod = sve || (first >> 20 & 1) != 0;
+    const bool i8mm = whole && dotprod && (second >> (sve ? 9 : 13) & 1) != 0;
+    const bool bf16 = whole && (second >> (sve ? 12 : 14) & 1) != 0;
+    const char* const widened = "bf16 widened, f32 multiply-add";
+    INFO(target << ", vectors of " << vector_bytes << " bytes");
+    CHECK(kernel(compute_path::integer, extension::none) == (sve ? "sdot" : "smull"));
+    CHECK(kernel(compute_path::integer, extension::arm_dotprod) == (dotprod ? "sdot" : "smull"));
+    CHECK(kernel(compute_path::integer, extension::any) == (i8mm      ? "usmmla, usdot"
+                                                            : dotprod ? "sdot"
+                                                                      : "smull"));
+    CHECK(kernel(compute_path::bf16, extension::none) == widened);
+    CHECK(kernel(compute_path::bf16, extension::any) == (bf16 ? "bfmmla, bfdot" : widened));
+  });
+}
+#endif
 
 TEST_CASE("every format of whole numbers and of 4 bits has the integer path", "[explain]") {
   STATIC_REQUIRE(supports<int8_channel_f32>(compute_path::integer));

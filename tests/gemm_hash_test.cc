@@ -89,10 +89,10 @@ void check_hash(std::size_t n, std::size_t k, const result_hash& golden) {
     counting_pool pool(threads);
     context with(pool.threads());
     for_each_target([&](const char* target) {
-      for (const nibble::extension extensions : {nibble::extension::any, nibble::extension::none}) {
+      for (const nibble::extension extensions : extension_sets()) {
         for (std::size_t batch = 1; batch <= most_rows; ++batch) {
-          INFO(target << ", " << threads << " threads, " << batch << " rows at a time, "
-                      << (extensions == nibble::extension::none ? "no" : "all") << " extensions");
+          INFO(target << ", " << threads << " threads, " << batch << " rows at a time, extensions "
+                      << unsigned(extensions));
           result_hash hash;
           for (const weights& w : all) hash.add(in_batches(w, x, batch, with, extensions));
           CHECK(hash.of_5_rows == golden.of_5_rows);

@@ -54,8 +54,11 @@ std::size_t check_shape(const erased_gemm& g, shape size, std::size_t rows, clos
       };
       const auto y = multiply(w, x, with, options_of(path));
       say(rows, disagreement(y, want, path, close));
-      const auto plain = multiply(w, x, with, options_of(path, nibble::extension::none));
-      say(rows, disagreement(plain, want, path, close));
+      for (const nibble::extension some : extension_sets()) {
+        const auto other = multiply(w, x, with, options_of(path, some));
+        const std::string text = disagreement(other, want, path, close);
+        if (!text.empty()) say(rows, text + "; extensions " + std::to_string(unsigned(some)));
+      }
       for (const std::size_t m : some_rows) {
         if (m >= rows || (!heavy() && random.below(3) != 0)) continue;
         const auto fewer = multiply(w, first_rows(x, m), with, options_of(path));

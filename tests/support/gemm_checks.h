@@ -4,8 +4,11 @@
 #ifndef NIBBLE_TESTS_SUPPORT_GEMM_CHECKS_H_
 #define NIBBLE_TESTS_SUPPORT_GEMM_CHECKS_H_
 
+#include <algorithm>
 #include <string>
 #include <vector>
+
+#include "nibble/format/cpu_extensions.h"
 
 #include "support/cases.h"
 #include "support/catch.h"
@@ -30,6 +33,20 @@ inline gemm_options options_of(compute_path path,
   o.path = path;
   o.extensions = extensions;
   return o;
+}
+
+/// Sets of extensions that this CPU tells apart: none, all, and each alone.
+inline std::vector<nibble::extension> extension_sets() {
+  using nibble::extension;
+  std::vector<extension> sets;
+  const auto add = [&](extension wanted) {
+    const extension found = nibble::detail::available_extensions(wanted);
+    if (std::find(sets.begin(), sets.end(), found) == sets.end()) sets.push_back(found);
+  };
+  add(extension::none);
+  add(extension::any);
+  for (const auto& one : nibble::named_extensions) add(one.value);
+  return sets;
 }
 
 /// Weights: quantized, taken apart, and packed.

@@ -40,16 +40,25 @@ enum class activation_scale : std::uint8_t {
 
 /// Instructions beyond the target's own that a call may use. For tests and comparisons: kernels
 /// with and without them agree as their path promises.
-enum class extension : std::uint8_t { none = 0, avx_vnni = 1, avx512_bf16 = 2, amx = 4, any = 255 };
+enum class extension : std::uint8_t {
+  none = 0,
+  avx_vnni = 1,
+  avx512_bf16 = 2,
+  amx = 4,
+  arm_dotprod = 8,  ///< sdot on NEON; SVE has its own
+  arm_i8mm = 16,    ///< usdot and usmmla; on NEON only beside arm_dotprod
+  arm_bf16 = 32,    ///< bfdot and bfmmla
+  any = 255
+};
 /// Each of them, for programs that let their users choose.
 struct named_extension {
   const char* name;
   extension value;
 };
 inline constexpr named_extension named_extensions[] = {
-    {"avx_vnni", extension::avx_vnni},
-    {"avx512_bf16", extension::avx512_bf16},
-    {"amx", extension::amx},
+    {"avx_vnni", extension::avx_vnni}, {"avx512_bf16", extension::avx512_bf16},
+    {"amx", extension::amx},           {"arm_dotprod", extension::arm_dotprod},
+    {"arm_i8mm", extension::arm_i8mm}, {"arm_bf16", extension::arm_bf16},
 };
 [[nodiscard]] constexpr bool has(extension set, extension one) noexcept {
   return (static_cast<unsigned>(set) & static_cast<unsigned>(one)) != 0;
@@ -218,7 +227,7 @@ struct gemm_plan {
   bool amx = false;
   bool bf16_dot = false;
   bool bf16_rounding = false;
-  bool avx_vnni = false;
+  extension dot = extension::none;  ///< what multiplies levels, if not the target itself
 
   const char* target = "";
   const char* kernel = "";

@@ -214,6 +214,10 @@ HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan
   if (z.outlier_values && args.x.rows >= kLeastAcrossRows) {
     z.across_floats = shape.cols * AcrossRows(args.x.rows);
   }
+  if (ops.by(plan.dot).by_block || (kIsArm64 && plan.bf16_dot)) {
+    const size_t row_bytes = z.chunk_cols * (plan.path == compute_path::bf16 ? 2 : 1);
+    z.pair_bytes = HWY_MIN(kPairRows, z.most_rows / kTileRows * kTileRows) * row_bytes;
+  }
   run.row_blocks = (z.most_rows + z.task_rows - 1) / z.task_rows;
 
   // Places: prepared rows, then per worker its scratch and a row of floats.
@@ -316,10 +320,13 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   plan->path = args.options.path;
   size_t most_rows = 0;
   for (const detail::gemm_item& item : args.items) most_rows = HWY_MAX(most_rows, item.num_rows);
-  const extension more = detail::available_extensions(args.options.extensions);
+  const extension more = AvailableExtensions(args.options.extensions);
   const bool amx = kHasAmx && has(more, extension::amx);
+  // Arm's bfmmla is four products for each of fmla, but how fast it is nobody has measured here: it
+  // is taken where bf16 is asked for.
   const bool bf16_dot =
-      kHasBf16Extension && has(more, extension::avx512_bf16) && detail::bf16_dot_is_fast();
+      kHasBf16Extension && (has(more, extension::arm_bf16) ||
+                            (has(more, extension::avx512_bf16) && detail::bf16_dot_is_fast()));
   plan->reason = "asked for";
   if (plan->path == compute_path::automatic) {
     if (info.exact_levels) {
@@ -328,7 +335,7 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
     } else if (is_code(args.x.type) && info.has_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the activations are 8-bit codes";
-    } else if ((amx || bf16_dot) && most_rows >= kLeastAmxRows &&
+    } else if ((amx || (bf16_dot && !kIsArm64)) && most_rows >= kLeastAmxRows &&
                ops.strip_bytes <= detail::strip_bytes(8)) {
       plan->path = compute_path::bf16;
       plan->reason = "the codes are not whole numbers, and this CPU multiplies bf16 faster";
@@ -340,8 +347,7 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
   plan->per_block_scales =
       args.options.scale == activation_scale::per_block ||
       (args.options.scale == activation_scale::automatic && shape.block < shape.cols);
-  plan->avx_vnni = kHasVnniExtension && plan->path == compute_path::integer &&
-                   ops.levels != nullptr && has(more, extension::avx_vnni);
+  plan->dot = plan->path == compute_path::integer ? DotExtension(more) : extension::none;
   // bf16 for any number of rows, so that all get the same bits; levels have the same bits anyhow.
   plan->amx = amx && (plan->path == compute_path::bf16 ||
                       (plan->path == compute_path::integer && most_rows >= kLeastAmxRows));

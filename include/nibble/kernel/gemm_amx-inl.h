@@ -267,8 +267,8 @@ HWY_NOINLINE void FinishBlock(const IntTileArgs& args, const TileBlock& block, s
     if (a.shift == detail::shift_use::zero_int) {
       zero = hn::Add(zero, hn::ConvertTo(di, hn::LoadU(df, a.shifts + factor)));
     }
-    float* HWY_RESTRICT c = a.c + b.row * a.c_stride + b.column + p * panel_rows;
-    for (size_t m = 0; m < b.rows; ++m, c += a.c_stride) {
+    float* HWY_RESTRICT c = a.c + b.row * kGroupColumns + b.column + p * panel_rows;
+    for (size_t m = 0; m < b.rows; ++m, c += kGroupColumns) {
       const int32_t x_sum = has_zero || kFloatShift ? a.x_sum[b.row + m][s] : 0;
       auto sum = hn::Load(di, sums + m * 32 + p * panel_rows);
       if (has_zero) sum = hn::Sub(sum, hn::Mul(zero, hn::Set(di, x_sum)));
@@ -302,7 +302,7 @@ HWY_NOINLINE void IntBlock(const IntTileArgs& a, const TilePart& part, size_t de
       a.shift == detail::shift_use::zero_float || a.shift == detail::shift_use::offset
           ? &FinishBlock<true>
           : &FinishBlock<false>;
-  int32_t* const partial = a.partial + b.row * a.c_stride + b.column;
+  int32_t* const partial = a.partial + b.row * kGroupColumns + b.column;
   const size_t step = depth / 4;
   const uint8_t* w =
       a.w + b.column / panel_rows * a.w_stride + (part.segment * a.segment_quads + part.quad) * 64;
@@ -311,7 +311,7 @@ HWY_NOINLINE void IntBlock(const IntTileArgs& a, const TilePart& part, size_t de
     if (part.first) {
       ZeroSums(b);
     } else {
-      LoadSums(b, partial, a.c_stride * 4);
+      LoadSums(b, partial, kGroupColumns * 4);
     }
     for (size_t q = 0; q < part.num_quads; q += step) {
       const uint8_t* w0 = w + q * 64;
@@ -327,7 +327,7 @@ HWY_NOINLINE void IntBlock(const IntTileArgs& a, const TilePart& part, size_t de
       StepTiles<kDot>(b, w0, w1, k + q * 4);
     }
     if (!part.last) {
-      StoreSums(b, partial, a.c_stride * 4);
+      StoreSums(b, partial, kGroupColumns * 4);
       return;
     }
     StoreSums(b, sums[s % 2], 32 * 4);
@@ -397,7 +397,7 @@ HWY_NOINLINE void AmxIntTiles(const IntTileArgs& args, uint8_t* levels, size_t d
     const auto x_zero = hn::Set(di, a.x_zero[m]);
     for (size_t column = 0; column < columns; column += panel_rows) {
       const auto sums = hn::LoadU(di, a.level_sums + column / panel_rows * a.factor_stride);
-      int32_t* HWY_RESTRICT p = a.partial + m * a.c_stride + column;
+      int32_t* HWY_RESTRICT p = a.partial + m * kGroupColumns + column;
       hn::StoreU(hn::Sub(hn::LoadU(di, p), hn::Mul(sums, x_zero)), di, p);
     }
   }
@@ -413,15 +413,15 @@ HWY_NOINLINE void AmxHalfTiles(const FloatTileArgs& a, size_t rows, size_t colum
     const size_t end = HWY_MIN(first + pairs, a.num_steps);
     ForEachBlock(a.x, first * 4, (end - first) * 4, rows, columns,
                  [&](const TileBlock& b) HWY_ATTR {
-                   float* const c = a.c + b.row * a.c_stride + b.column;
+                   float* const c = a.c + b.row * kGroupColumns + b.column;
                    const uint8_t* const w0 =
                        static_cast<const uint8_t*>(a.w) + b.column / panel_rows * a.w_stride;
                    const uint8_t* const w1 = w0 + (b.panels > 1 ? a.w_stride : 0);
-                   LoadSums(b, c, a.c_stride * 4);
+                   LoadSums(b, c, kGroupColumns * 4);
                    for (size_t q = first; q < end; q += 16) {
                      StepTiles<TileDot::kHalves>(b, w0 + q * 64, w1 + q * 64, (q - first) * 4);
                    }
-                   StoreSums(b, c, a.c_stride * 4);
+                   StoreSums(b, c, kGroupColumns * 4);
                  });
   }
 }

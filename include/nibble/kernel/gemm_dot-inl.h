@@ -42,29 +42,51 @@ HWY_INLINE hn::Vec<QuadTag> BroadcastQuad(const int8_t* HWY_RESTRICT x) {
 }
 
 /// How four bytes are multiplied. kNarrow: levels are below 128; kShort: below 32, so that sums of
-/// four quads fit 16 bits; kExtension: by AVX_VNNI.
-enum class QuadDot { kAny, kNarrow, kShort, kExtension };
+/// four quads fit 16 bits; kExtension: by AVX_VNNI. gemm_lanes-inl.h has Arm's: kSdot (narrow
+/// levels), kSdotFlip (any), kUsdot, and kUsmmla for pairs of rows.
+enum class QuadDot { kAny, kNarrow, kShort, kExtension, kSdot, kSdotFlip, kUsdot, kUsmmla };
 
+// Extensions are written as assembly, which needs no flags and no attributes, so the tiles around
+// them are the target's own. Only these targets have them:
+inline constexpr bool kIsArm64 = HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE);
+inline constexpr bool kHasVnniExtension = HWY_TARGET == HWY_AVX2 && HWY_ARCH_X86_64;
+inline constexpr bool kHasSdotExtension = kIsArm64 && HWY_TARGET_IS_NEON;
+inline constexpr bool kHasMatrixExtension = kIsArm64;  // usdot and usmmla
+inline constexpr bool kHasBf16Extension =
+    (HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64) || kIsArm64;
+
+/// By the target's own instructions.
 template <class Codec>
 constexpr QuadDot QuadDotOf() {
+  [[maybe_unused]] constexpr bool kIsNarrow = Codec::highest < 128;
 #if HWY_ARCH_X86 && HWY_TARGET > HWY_AVX3_DL
-  return Codec::highest < 32    ? QuadDot::kShort
-         : Codec::highest < 128 ? QuadDot::kNarrow
-                                : QuadDot::kAny;
+  return Codec::highest < 32 ? QuadDot::kShort : kIsNarrow ? QuadDot::kNarrow : QuadDot::kAny;
+#elif HWY_TARGET_IS_SVE
+  return kIsNarrow ? QuadDot::kSdot : QuadDot::kSdotFlip;
+#elif HWY_TARGET_IS_NEON
+  return kIsNarrow ? QuadDot::kNarrow : QuadDot::kAny;
 #else
   return QuadDot::kAny;  // one instruction for all levels
 #endif
 }
-/// What floats are multiplied, and how. kBf16Extension: by AVX512_BF16. kRounded: f32 products that
-/// are rounded before they are added, the same everywhere.
-enum class FloatDot { kF32, kBf16, kBf16Extension, kRounded };
 
-// Extensions are written as assembly, which needs no flags and no attributes, so the tiles around
-// them are the target's own. Only these targets have them:
-inline constexpr bool kHasVnniExtension = HWY_TARGET == HWY_AVX2 && HWY_ARCH_X86_64;
-inline constexpr bool kHasBf16Extension = HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86_64;
+/// What is taken from levels before they are multiplied, so that bytes are signed. Sums start with
+/// as much less.
+constexpr int32_t FlipOf(QuadDot dot) {
+  return dot == QuadDot::kSdotFlip || (dot == QuadDot::kAny && HWY_TARGET_IS_NEON) ? 128 : 0;
+}
+template <QuadDot kDot>
+HWY_INLINE LevelVec Flipped(LevelVec levels) {
+  if constexpr (FlipOf(kDot) == 0) return levels;
+  return hn::Xor(levels, hn::Set(LevelTag(), uint8_t{128}));
+}
 
-/// sum + dot of 4 levels with 4 activations per lane.
+/// What floats are multiplied, and how. kBf16Extension: by AVX512_BF16 or Arm's bfdot; kBfmmla: the
+/// same for pairs of rows. kRounded: f32 products that are rounded before they are added, the same
+/// everywhere.
+enum class FloatDot { kF32, kBf16, kBf16Extension, kBfmmla, kRounded };
+
+/// sum + dot of 4 levels, flipped, with 4 activations per lane.
 template <QuadDot kDot>
 HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<SumTag> sum) {
 #if HWY_TARGET <= HWY_AVX3_DL && HWY_ARCH_X86
@@ -90,6 +112,18 @@ HWY_INLINE hn::Vec<SumTag> DotQuad(LevelVec levels, hn::Vec<QuadTag> x, hn::Vec<
     return hn::Add(sum, hn::Add(hn::WidenMulPairwiseAdd(SumTag(), even, x_even),
                                 hn::WidenMulPairwiseAdd(SumTag(), odd, x_odd)));
   }
+#elif HWY_TARGET_IS_NEON && HWY_ARCH_ARM_A64
+  const int8x16_t w = vreinterpretq_s8_u8(levels.raw);
+  const int16x8_t low = vmull_s8(vget_low_s8(w), vget_low_s8(x.raw));
+  const int16x8_t high = vmull_high_s8(w, x.raw);
+  if constexpr (kDot == QuadDot::kNarrow) {
+    sum.raw = vpadalq_s16(sum.raw, vpaddq_s16(low, high));  // 2 * 127 * 128 < 2^15
+  } else {
+    sum.raw = vaddq_s32(sum.raw, vpaddq_s32(vpaddlq_s16(low), vpaddlq_s16(high)));
+  }
+  return sum;
+#elif HWY_TARGET_IS_NEON
+  return hn::SumOfMulQuadAccumulate(SumTag(), hn::BitCast(QuadTag(), levels), x, sum);
 #else
   return hn::SumOfMulQuadAccumulate(SumTag(), levels, x, sum);
 #endif
@@ -147,14 +181,18 @@ HWY_INLINE const char* KernelName(const detail::gemm_plan& plan, bool narrow) {
   if (plan.path == compute_path::exact) return "f32 multiply-add";
   if (plan.path == compute_path::bf16) {
     if (plan.amx) return "tdpbf16ps (AMX)";
-    return plan.bf16_dot ? "vdpbf16ps" : "bf16 widened, f32 multiply-add";
+    if (!plan.bf16_dot) return "bf16 widened, f32 multiply-add";
+    return kIsArm64 ? "bfmmla, bfdot" : "vdpbf16ps";
   }
-#if !HWY_ARCH_X86
-  return "u8 x s8 dot product";
-#elif HWY_TARGET <= HWY_AVX3_DL
+#if HWY_ARCH_X86 && HWY_TARGET <= HWY_AVX3_DL
   return plan.amx ? "tdpbssd and tdpbsud (AMX)" : "vpdpbusd";
+#elif HWY_ARCH_X86
+  return plan.dot == extension::avx_vnni ? "vpdpbusd (AVX-VNNI)" : narrow ? "pmaddubsw" : "pmaddwd";
+#elif HWY_ARCH_ARM_A64
+  if (plan.dot == extension::arm_i8mm) return "usmmla, usdot";
+  return HWY_TARGET_IS_SVE || plan.dot == extension::arm_dotprod ? "sdot" : "smull";
 #else
-  return plan.avx_vnni ? "vpdpbusd (AVX-VNNI)" : narrow ? "pmaddubsw" : "pmaddwd";
+  return "u8 x s8 dot product";
 #endif
 }
 

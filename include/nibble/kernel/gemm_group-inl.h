@@ -21,22 +21,25 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <FloatDot kDot>
 HWY_NOINLINE void FloatTiles(const FloatTileArgs& a, size_t rows, size_t columns) {
   ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    FloatTile<kDot, kRows, kVectors>(a, m, column);
+    FloatTile<kRows == 1 ? OfOneRow(kDot) : kDot, kRows, kVectors>(a, m, column);
   });
 }
 
-/// Sums of levels of each segment, for activations with zero points: products with ones.
+/// Sums of levels less `flip` of each segment, for activations with zero points: products with
+/// ones.
 template <class = void>
 HWY_NOINLINE void SumLevels(const uint8_t* HWY_RESTRICT w, size_t num_segments,
-                            size_t segment_quads, int32_t* HWY_RESTRICT sums) {
+                            size_t segment_quads, int32_t flip, int32_t* HWY_RESTRICT sums) {
   const SumTag di;
+  constexpr QuadDot kDot = QuadDot::kAny;
+  const auto start = hn::Set(di, (FlipOf(kDot) - flip) * static_cast<int32_t>(4 * segment_quads));
   const auto ones = hn::Set(QuadTag(), int8_t{1});
   for (size_t s = 0; s < num_segments; ++s) {
     for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(di)) {
-      auto sum = hn::Zero(di);
+      auto sum = start;
       for (size_t q = 0; q < segment_quads; ++q) {
         const auto levels = hn::LoadU(LevelTag(), w + (s * segment_quads + q) * 64 + lane * 4);
-        sum = DotQuad<QuadDot::kAny>(levels, ones, sum);
+        sum = DotQuad<kDot>(Flipped<kDot>(levels), ones, sum);
       }
       hn::StoreU(sum, di, sums + s * panel_rows + lane);
     }
@@ -102,6 +105,47 @@ HWY_NOINLINE void ReadFactors(const GroupJob& job, size_t segment, size_t segmen
   }
 }
 
+/// Arguments for the rows from `first` on.
+HWY_INLINE IntTileArgs FromRow(IntTileArgs a, size_t first) {
+  a.x += first;
+  a.x_scale += first;
+  a.x_sum += first;
+  if (a.x_zero != nullptr) a.x_zero += first;
+  a.c += first * kGroupColumns;
+  a.partial += first * kGroupColumns;
+  return a;
+}
+HWY_INLINE FloatTileArgs FromRow(FloatTileArgs a, size_t first) {
+  a.x += first;
+  a.c += first * kGroupColumns;
+  return a;
+}
+
+/// Tiles by block: some rows at a time are laid out in pairs, 8 bytes of each in turns.
+/// @param bytes  of a row in this chunk, a multiple of 16
+template <class Args>
+HWY_NOINLINE void MultiplyPairs(void (*tiles)(const Args&, size_t, size_t), const Args& all,
+                                size_t bytes, const WorkerScratch& s, size_t rows, size_t columns) {
+  const hn::FixedTag<uint64_t, 2> d;
+  for (size_t first = 0; first < rows; first += kPairRows) {
+    const size_t n = HWY_MIN(kPairRows, rows - first);
+    const void** const x = s.x + first;
+    for (size_t m = 0; m < n / kTileRows * kTileRows; m += 2) {
+      const auto* HWY_RESTRICT row0 = static_cast<const uint64_t*>(x[m]);
+      const auto* HWY_RESTRICT row1 = static_cast<const uint64_t*>(x[m + 1]);
+      uint64_t* HWY_RESTRICT to = reinterpret_cast<uint64_t*>(s.pairs + m * bytes);
+      x[m] = to;
+      for (size_t i = 0; i < bytes / 8; i += 2) {
+        const auto a = hn::LoadU(d, row0 + i);
+        const auto b = hn::LoadU(d, row1 + i);
+        hn::StoreU(hn::InterleaveLower(d, a, b), d, to + 2 * i);
+        hn::StoreU(hn::InterleaveUpper(d, a, b), d, to + 2 * i + 2);
+      }
+    }
+    tiles(FromRow(all, first), n, columns);
+  }
+}
+
 /// Columns k .. k + cols on the integer path: whole segments, or a part of one. Their factors lie
 /// from number `at` of what ReadFactors read.
 template <class = void>
@@ -114,6 +158,7 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   const size_t segment = k / shape.segment_cols;
   const size_t skip = k % shape.segment_cols;
   const bool part = cols < shape.segment_cols;
+  const LevelOps& by = run.ops.by(run.plan.dot);
   IntTileArgs a{};
   a.w = run.ops.raw_levels ? codes : s.w;
   a.w_stride = run.ops.raw_levels ? panel_bytes : run.sizes.w_bytes;
@@ -121,25 +166,24 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   a.scales = s.scales + at * panel_rows;
   a.shifts = s.shifts + at * panel_rows;
   a.level_sums = s.level_sums;
-  a.x = reinterpret_cast<const int8_t* const*>(s.x);
+  a.x = reinterpret_cast<const uint8_t* const*>(s.x);
   a.x_scale = s.x_scale;
   a.x_sum = s.x_sum;
   a.num_segments = part ? 1 : cols / shape.segment_cols;
   a.segment_quads = (part ? cols : shape.segment_cols) / 4;
-  a.bias = run.args.codec->bias;
+  a.bias = run.args.codec->bias - by.flip;
   a.shift = run.ops.shift;
   a.first = skip == 0;
   a.last = !part || skip + cols == shape.segment_cols;
   a.c = job.c;
   a.partial = s.partial;
-  a.c_stride = kGroupColumns;
   const bool in_registers = job.rows == 1 && !part && run.x.zeros == nullptr;
   for (size_t p = 0; !in_registers && p < job.num_panels; ++p) {
     const uint8_t* const from = codes + p * panel_bytes;
     uint8_t* const to = s.w + p * run.sizes.w_bytes;
     if (!run.ops.raw_levels) run.ops.levels(from, cols / strip_cols, *run.args.codec, to);
     if (run.x.zeros != nullptr) {
-      SumLevels(run.ops.raw_levels ? from : to, a.num_segments, a.segment_quads,
+      SumLevels(run.ops.raw_levels ? from : to, a.num_segments, a.segment_quads, by.flip,
                 s.level_sums + p * a.factor_stride);
     }
   }
@@ -155,12 +199,13 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   if (in_registers) {
     a.w = codes;
     a.w_stride = panel_bytes;
-    run.ops.int_gemv(a, run.args.codec->levels, columns);
+    by.gemv(a, run.args.codec->levels, columns);
   } else if (kHasAmx && run.plan.amx && job.rows >= kLeastAmxTaskRows) {
     AmxIntTiles(a, run.ops.raw_levels ? nullptr : s.w, TileDepth(shape.segment_cols), job.rows,
                 columns);
   } else {
-    (run.plan.avx_vnni ? run.ops.vnni_tiles : run.ops.int_tiles)(a, job.rows, columns);
+    by.by_block ? MultiplyPairs(by.tiles, a, cols, s, job.rows, columns)
+                : by.tiles(a, job.rows, columns);
   }
 }
 
@@ -211,14 +256,19 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
   a.x = s.x;
   a.num_steps = is_f32 ? cols : cols / 2;
   a.c = job.c;
-  a.c_stride = kGroupColumns;
   for (size_t m = 0; m < job.rows; ++m) {
     const size_t r = job.row_of(m);
     s.x[m] = is_f32 ? static_cast<const void*>(run.x.floats + r * run.x.float_stride + k)
                     : run.x.halves + r * run.x.half_stride + k;
   }
   const size_t columns = job.num_panels * panel_rows;
-  constexpr FloatDot kMore = kHasBf16Extension ? FloatDot::kBf16Extension : FloatDot::kBf16;
+  if (kIsArm64 && run.plan.bf16_dot) {
+    MultiplyPairs(&FloatTiles < kIsArm64 ? FloatDot::kBfmmla : FloatDot::kF32 >, a, 2 * cols, s,
+                  job.rows, columns);
+    return;
+  }
+  constexpr bool kByExtension = kHasBf16Extension && !kIsArm64;
+  constexpr FloatDot kMore = kByExtension ? FloatDot::kBf16Extension : FloatDot::kBf16;
   is_f32              ? FloatTiles<FloatDot::kF32>(a, job.rows, columns)
   : run.plan.amx      ? AmxHalfTiles(a, job.rows, columns)
   : run.plan.bf16_dot ? FloatTiles<kMore>(a, job.rows, columns)

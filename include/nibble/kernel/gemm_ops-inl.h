@@ -20,9 +20,17 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <QuadDot kDot, bool kFloatShift>
 HWY_NOINLINE void IntTiles(const IntTileArgs& a, size_t rows, size_t columns) {
   ForEachTile(rows, columns, [&]<size_t kRows, size_t kVectors>(size_t m, size_t column) HWY_ATTR {
-    IntTile<kDot, kFloatShift, kRows, kVectors>(a, m, column);
+    IntTile<kRows == 1 ? OfOneRow(kDot) : kDot, kFloatShift, kRows, kVectors>(a, m, column);
   });
 }
+
+/// How levels are multiplied, by one sort of instruction.
+struct LevelOps {
+  void (*tiles)(const IntTileArgs&, size_t, size_t);
+  void (*gemv)(const IntTileArgs&, const uint8_t*, size_t);
+  int32_t flip;   ///< less than levels by this is what is multiplied
+  bool by_block;  ///< tiles take x as pairs of rows
+};
 
 /// What the driver needs to know of a packed kind.
 struct PackedOps {
@@ -32,9 +40,9 @@ struct PackedOps {
                  float*);
   void (*scales)(const packed_data&, size_t, size_t, size_t, size_t, float*);
   void (*shifts)(const packed_data&, size_t, size_t, size_t, size_t, float*);
-  void (*int_tiles)(const IntTileArgs&, size_t, size_t);
-  void (*vnni_tiles)(const IntTileArgs&, size_t, size_t);  ///< the same by AVX_VNNI, or null
-  void (*int_gemv)(const IntTileArgs&, const uint8_t*, size_t);
+  LevelOps own;       ///< by the target's own instructions
+  LevelOps extended;  ///< by AVX_VNNI or Arm's dotprod, where they are no part of the target
+  LevelOps matrix;    ///< by Arm's i8mm
   void (*float_gemv)(const FloatGemvArgs&, size_t);  ///< null: through scratch
   size_t strip_bytes;
   detail::shift_use shift;
@@ -42,7 +50,18 @@ struct PackedOps {
   bool narrow;   ///< levels stay below 128
   const char* decode;
   bool raw_levels;  ///< packed codes are levels: nothing to decode
+
+  [[nodiscard]] const LevelOps& by(extension dot) const {
+    return dot == extension::none ? own : dot == extension::arm_i8mm ? matrix : extended;
+  }
 };
+
+template <class Codec, QuadDot kTiles, QuadDot kGemv, bool kFloatShift>
+HWY_INLINE LevelOps LevelOpsOf() {
+  static_assert(FlipOf(kTiles) == FlipOf(kGemv));
+  return {&IntTiles<kTiles, kFloatShift>, &IntGemv<Codec, kGemv, kFloatShift>, FlipOf(kTiles),
+          IsByBlock(kTiles)};
+}
 
 template <class Codec, detail::shift_use kShift, class Scale, class ShiftFactor>
 HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor> /*kind*/) {
@@ -53,9 +72,19 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
     constexpr QuadDot kDot = QuadDotOf<Codec>();
     constexpr bool kFloatShift =
         kShift != detail::shift_use::none && kShift != detail::shift_use::zero_int;
-    o.int_tiles = &IntTiles<kDot, kFloatShift>;
-    if constexpr (kHasVnniExtension) o.vnni_tiles = &IntTiles<QuadDot::kExtension, kFloatShift>;
-    o.int_gemv = &IntGemv<Codec, kDot, kFloatShift>;
+    o.own = LevelOpsOf<Codec, kDot, kDot, kFloatShift>();
+    // One row is bound by memory: kDot keeps up where there is AVX_VNNI.
+    if constexpr (kHasVnniExtension) {
+      o.extended = {&IntTiles<QuadDot::kExtension, kFloatShift>, o.own.gemv, 0, false};
+    }
+    if constexpr (kHasSdotExtension) {
+      constexpr QuadDot kSdot = Codec::highest < 128 ? QuadDot::kSdot : QuadDot::kSdotFlip;
+      o.extended = LevelOpsOf<Codec, kSdot, kSdot, kFloatShift>();
+    }
+    if constexpr (kHasMatrixExtension) {
+      constexpr QuadDot kOneRow = Codec::highest < 128 ? QuadDot::kSdot : QuadDot::kUsdot;
+      o.matrix = LevelOpsOf<Codec, QuadDot::kUsmmla, kOneRow, kFloatShift>();
+    }
   }
   o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
@@ -71,11 +100,10 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
   return o;
 }
 
-/// Panels that one task decodes and multiplies at a time.
-inline constexpr size_t kGroupPanels = 4;
-inline constexpr size_t kGroupColumns = kGroupPanels * panel_rows;
 /// Rows of x that one task keeps sums of.
 inline constexpr size_t kMaxTaskRows = 512;
+/// Rows of x that are paired at a time (tiles by block), so that they stay in a near cache.
+inline constexpr size_t kPairRows = 64;
 
 /// Sizes and places of scratch.
 struct GemmScratch {
@@ -89,6 +117,7 @@ struct GemmScratch {
   bool outlier_values;   ///< some matrix has single outliers
   size_t outlier_cols;   ///< columns multiplied in f32 at a time, or 0
   size_t across_floats;  ///< of a block of rows of x, turned, or 0
+  size_t pair_bytes;     ///< of pairs of rows of x, or 0
 };
 
 /// Groups of panels of one matrix.
@@ -121,6 +150,7 @@ struct WorkerScratch {
   float* columns;        ///< [kGroupPanels][outlier_cols][16], outlier columns of w
   float* across;         ///< a block of rows of x, turned
   size_t* across_block;  ///< which
+  uint8_t* pairs;        ///< some rows of x in pairs, for tiles by block
 };
 
 struct GemmRun {
@@ -165,6 +195,7 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   s.columns = TakeScratch<float>(at, kGroupPanels * z.outlier_cols * panel_rows);
   s.across = TakeScratch<float>(at, z.across_floats);
   s.across_block = TakeScratch<size_t>(at, 1);
+  s.pairs = TakeScratch<uint8_t>(at, z.pair_bytes);
   return s;
 }
 

@@ -311,7 +311,6 @@ HWY_NOINLINE void MultiplyColumns(const GroupJob& job) {
     a.x = s.x;
     a.num_steps = n;
     a.c = job.c;
-    a.c_stride = kGroupColumns;
     FloatTiles<FloatDot::kRounded>(a, job.rows, job.num_panels * panel_rows);
     i += n;
   }

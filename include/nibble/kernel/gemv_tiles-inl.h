@@ -62,15 +62,32 @@ HWY_INLINE void AddStrips(const uint8_t* const* w, const size_t* part, size_t st
                           V&... sums) {
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
   constexpr size_t kVectors = sizeof...(V);
+  using At = Places<kVectors>;
   for (size_t i = 0; i < strips; ++i) {
-    for (size_t v = 0; kFirst == 0 && v < kVectors; ++v) {
-      if (part[v] == 0) PrefetchStrip<kStrip>(w[v] + i * kStrip);  // once per panel
+    for (size_t p = 0; kFirst == 0 && p < At::count; ++p) {
+      if (part[p] == 0) PrefetchStrip<kStrip>(w[p] + i * kStrip);  // once per panel
     }
     const auto levels_of = [&](auto v, auto q) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-      return LevelsOf<Codec>(QuadCodes<Codec::bits, 4 * kFirst + q>(w[v] + i * kStrip, part[v]),
-                             levels);
+      constexpr size_t kPlace = At::of(v);
+      return Flipped<kDot>(
+          LevelsOf<Codec>(QuadCodes<Codec::bits, 4 * kFirst + q>(w[kPlace] + i * kStrip,
+                                                                 part[kPlace] + At::behind(v) * 4),
+                          levels));
     };
-    if constexpr (kDot == QuadDot::kShort) {
+    if constexpr (IsByLane(kDot)) {
+      const auto add = [&](auto&... xs) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+        Unroll<4 * kHalves * kVectors>([&](auto n) HWY_ATTR NIBBLE_INLINE_LAMBDA {
+          // Vector after vector, two quads of each: what shares a load lies together.
+          constexpr std::integral_constant<size_t, n / 2 % kVectors> v;
+          constexpr std::integral_constant<size_t, n / (2 * kVectors) * 2 + n % 2> q;
+          auto& sum = Pick<v>(sums...);
+          sum = DotLane<kDot, q % 4>(levels_of(v, q), Pick<q / 4>(xs...), sum);
+        });
+      };
+      WithVectors<kHalves>(
+          [&](auto half) HWY_ATTR NIBBLE_INLINE_LAMBDA { return LoadX16(x + i * 32 + half * 16); },
+          add);
+    } else if constexpr (kDot == QuadDot::kShort) {
       Unroll<kHalves * kVectors>([&](auto n) HWY_ATTR NIBBLE_INLINE_LAMBDA {
         constexpr std::integral_constant<size_t, n % kVectors> v;
         const auto pairs = [&](auto j) HWY_ATTR NIBBLE_INLINE_LAMBDA {
@@ -106,32 +123,33 @@ HWY_NOINLINE void IntGemvTile(const IntTileArgs& args, const uint8_t* HWY_RESTRI
   const size_t N = hn::Lanes(df);
   const IntTileArgs a = args;
   constexpr size_t kStrip = detail::strip_bytes(Codec::bits);
-  const uint8_t* w[kVectors];
-  size_t part[kVectors];
-  size_t factor[kVectors];
-  for (size_t v = 0; v < kVectors; ++v) {
-    const size_t panel = (column + v * N) / panel_rows;
-    const size_t lane = (column + v * N) % panel_rows;
-    w[v] = a.w + panel * a.w_stride;
-    part[v] = lane * 4;
-    factor[v] = panel * a.factor_stride + lane;
+  using At = Places<kVectors>;
+  const At at(column);
+  const uint8_t* w[At::count];
+  size_t part[At::count];
+  size_t factor[At::count];
+  for (size_t i = 0; i < At::count; ++i) {
+    w[i] = a.w + at.panel[i] * a.w_stride;
+    part[i] = at.lane[i] * 4;
+    factor[i] = at.panel[i] * a.factor_stride + at.lane[i];
   }
-  const int8_t* HWY_RESTRICT x = a.x[0];
+  const int8_t* HWY_RESTRICT x = reinterpret_cast<const int8_t*>(a.x[0]);
   const float* HWY_RESTRICT x_scale = a.x_scale[0];
   const int32_t* HWY_RESTRICT x_sum = a.x_sum[0];
   float* HWY_RESTRICT c = a.c + column;
   const auto bias = hn::Set(di, -a.bias);
   size_t s = 0;
   const auto start = [&](auto v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    return StartSegment(bias, a.shifts + factor[v] + s * panel_rows, a.shift, x_sum[s]);
+    const size_t f = factor[At::of(v)] + At::behind(v) + s * panel_rows;
+    return StartSegment(bias, a.shifts + f, a.shift, x_sum[s]);
   };
   const auto finish = [&](auto v, auto sum, auto y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
-    const size_t at = factor[v] + s * panel_rows;
-    return FinishSegment<kFloatShift>(sum, hn::LoadU(df, a.scales + at), a.shifts + at, a.shift,
+    const size_t f = factor[At::of(v)] + At::behind(v) + s * panel_rows;
+    return FinishSegment<kFloatShift>(sum, hn::LoadU(df, a.scales + f), a.shifts + f, a.shift,
                                       x_scale[s], x_sum[s], y);
   };
   const auto advance = [&](size_t strips) {
-    for (size_t v = 0; v < kVectors; ++v) w[v] += strips * kStrip;
+    for (size_t i = 0; i < At::count; ++i) w[i] += strips * kStrip;
   };
   const auto run = [&](auto&... y) HWY_ATTR NIBBLE_INLINE_LAMBDA {
     // One segment, from half `first` of its strips.
@@ -223,9 +241,10 @@ HWY_NOINLINE void FloatGemvTile(const FloatGemvArgs& args, size_t column) {
   const float* scales[kVectors];
   const float* shifts[kVectors];
   size_t part[kVectors];
+  const Places<kVectors> at(column);
   for (size_t v = 0; v < kVectors; ++v) {
-    const size_t panel = (column + v * N) / panel_rows;
-    const size_t lane = (column + v * N) % panel_rows;
+    const size_t panel = at.panel[at.of(v)];
+    const size_t lane = at.lane[at.of(v)] + at.behind(v);
     w[v] = a.w + panel * a.w_stride;
     part[v] = lane * 4;
     scales[v] = a.scales + panel * a.factor_stride + lane;

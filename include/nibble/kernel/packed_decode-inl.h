@@ -60,7 +60,6 @@ HWY_INLINE LevelVec QuadCodes(const uint8_t* HWY_RESTRICT strip, size_t part) {
   if constexpr (kBits == 8) {
     return hn::LoadU(d, strip + kQuad * 64 + part);
   } else {
-    const hn::Repartition<uint16_t, LevelTag> d16;
     constexpr std::array<int, 3> kPlanes = detail::planes_of(kBits);
     auto codes = hn::Zero(d);
     Unroll<3>([&](auto p) HWY_ATTR NIBBLE_INLINE_LAMBDA {
@@ -70,9 +69,18 @@ HWY_INLINE LevelVec QuadCodes(const uint8_t* HWY_RESTRICT strip, size_t part) {
         constexpr size_t kPerVector = 8 / static_cast<size_t>(kWidth);
         constexpr size_t kByte = detail::strip_bytes(kTo) + kQuad / kPerVector * 64;
         constexpr int kShift = static_cast<int>(kQuad % kPerVector) * kWidth - kTo;
-        auto v = hn::BitCast(d16, hn::LoadU(d, strip + kByte + part));
+#if HWY_ARCH_ARM
+        const hn::Repartition<uint8_t, LevelTag> shifted;  // bytes
+#else
+        const hn::Repartition<uint16_t, LevelTag> shifted;
+#endif
+        auto v = hn::BitCast(shifted, hn::LoadU(d, strip + kByte + part));
         if constexpr (kShift > 0) v = hn::ShiftRight<kShift>(v);
         if constexpr (kShift < 0) v = hn::ShiftLeft<-kShift>(v);
+        if constexpr (HWY_ARCH_ARM && p == 0 && kShift + kWidth == 8) {
+          codes = hn::BitCast(d, v);  // nothing else is left
+          return;
+        }
         const auto mask = hn::Set(d, static_cast<uint8_t>(((1u << kWidth) - 1) << kTo));
         codes =
             p == 0 ? hn::And(hn::BitCast(d, v), mask) : hn::OrAnd(codes, hn::BitCast(d, v), mask);
