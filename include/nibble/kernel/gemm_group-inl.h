@@ -76,7 +76,6 @@ HWY_NOINLINE void ReadBlockFactors(const GroupJob& job, size_t panel, size_t blo
   ops.scales(job.w, detail::scale_codes, panel, block, 1, scales);
   if (ops.shift == detail::shift_use::none) return;
   ops.shifts(job.w, detail::shift_codes, panel, block, 1, shifts);
-  for (size_t i = 0; ops.minimum && i < panel_rows; ++i) shifts[i] = -shifts[i];
 }
 
 /// Scales and shifts of `segments` segments of every panel, as floats.
@@ -101,7 +100,6 @@ HWY_NOINLINE void ReadFactors(const GroupJob& job, size_t segment, size_t segmen
     for (size_t i = 0; unit != 1.0f && i < floats; ++i) scales[i] *= unit;
     if (run.ops.shift == detail::shift_use::none) continue;
     read(run.ops.shifts, detail::shift_codes, job.first_panel + p, shifts);
-    for (size_t i = 0; run.ops.minimum && i < floats; ++i) shifts[i] = -shifts[i];
   }
 }
 

@@ -46,8 +46,7 @@ struct PackedOps {
   void (*float_gemv)(const FloatGemvArgs&, size_t);  ///< null: through scratch
   size_t strip_bytes;
   detail::shift_use shift;
-  bool minimum;  ///< shifts are read with the other sign
-  bool narrow;   ///< levels stay below 128
+  bool narrow;  ///< levels stay below 128
   const char* decode;
   bool raw_levels;  ///< packed codes are levels: nothing to decode
 
@@ -86,13 +85,12 @@ HWY_INLINE PackedOps OpsOf(detail::packed_kind<Codec, kShift, Scale, ShiftFactor
       o.matrix = LevelOpsOf<Codec, QuadDot::kUsmmla, kOneRow, kFloatShift>();
     }
   }
-  o.minimum = kShift == detail::shift_use::minimum;
   constexpr auto kUse = kShift == detail::shift_use::minimum ? detail::shift_use::offset : kShift;
   o.floats = &DecodeFloats<Codec, kUse>;
   o.column = &DecodeColumn<Codec, kUse>;
   if constexpr (kHasFloatGemv) o.float_gemv = &FloatGemv<Codec, kUse>;
   o.scales = &ReadFactor<Scale>;
-  o.shifts = &ReadFactor<ShiftFactor>;
+  o.shifts = &ReadFactor<ShiftFactor, kShift == detail::shift_use::minimum>;
   o.strip_bytes = detail::strip_bytes(Codec::bits);
   o.shift = kUse;
   o.narrow = Codec::highest < 128;

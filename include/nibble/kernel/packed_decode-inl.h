@@ -70,15 +70,15 @@ HWY_INLINE LevelVec QuadCodes(const uint8_t* HWY_RESTRICT strip, size_t part) {
         constexpr size_t kByte = detail::strip_bytes(kTo) + kQuad / kPerVector * 64;
         constexpr int kShift = static_cast<int>(kQuad % kPerVector) * kWidth - kTo;
 #if HWY_ARCH_ARM
-        const hn::Repartition<uint8_t, LevelTag> shifted;  // bytes
+        const hn::Repartition<uint8_t, LevelTag> shifted;  // what a mask need not clear
 #else
-        const hn::Repartition<uint16_t, LevelTag> shifted;
+        const hn::Repartition<uint16_t, LevelTag> shifted;  // x86 has no shift of bytes
 #endif
         auto v = hn::BitCast(shifted, hn::LoadU(d, strip + kByte + part));
         if constexpr (kShift > 0) v = hn::ShiftRight<kShift>(v);
         if constexpr (kShift < 0) v = hn::ShiftLeft<-kShift>(v);
         if constexpr (HWY_ARCH_ARM && p == 0 && kShift + kWidth == 8) {
-          codes = hn::BitCast(d, v);  // nothing else is left
+          codes = hn::BitCast(d, v);  // the top bits of a byte: nothing beside them
           return;
         }
         const auto mask = hn::Set(d, static_cast<uint8_t>(((1u << kWidth) - 1) << kTo));
@@ -423,11 +423,12 @@ HWY_NOINLINE void DecodeHalves(FloatDecoder floats, size_t strip_bytes, bool ext
 }
 
 /// Blocks first .. first + count of one panel: the floats that scale codes mean.
-template <class Factor>
+/// kNegative: with the other sign, as minima are added.
+template <class Factor, bool kNegative = false>
 HWY_NOINLINE void ReadFactor(const packed_data& w, size_t part, size_t panel, size_t first,
                              size_t count, float* HWY_RESTRICT out) {
   if constexpr (!Factor::stored) {
-    for (size_t i = 0; i < count * panel_rows; ++i) out[i] = 1.0f;
+    for (size_t i = 0; i < count * panel_rows; ++i) out[i] = kNegative ? -1.0f : 1.0f;
   } else {
     using E = typename Factor::code;
     const uint8_t* codes = w.parts[part] + ((panel * w.shape.num_blocks + first) * panel_rows) *
@@ -436,12 +437,15 @@ HWY_NOINLINE void ReadFactor(const packed_data& w, size_t part, size_t panel, si
       hwy::Prefetch(codes + count * panel_rows * sizeof(typename E::code) + line);
     }
     ReadElements<E, Packing::kBytes>(codes, count * panel_rows, out, false);
-    if constexpr (Factor::two_level) {
+    if constexpr (!Factor::two_level) {
+      for (size_t i = 0; kNegative && i < count * panel_rows; ++i) out[i] = -out[i];
+    } else {
       const LaneTag df;
       using U = typename Factor::super;
       const size_t every = w.super_every[part / 2];
       const size_t per_row = (w.shape.num_blocks + every - 1) / every;
-      const auto center = hn::Set(df, w.center[part / 2]);
+      const float sign = kNegative ? -1.0f : 1.0f;
+      const auto center = hn::Set(df, sign * w.center[part / 2]);
       HWY_ALIGN float super[panel_rows];
       for (size_t b = 0; b < count;) {
         const size_t u = (first + b) / every;
@@ -449,6 +453,7 @@ HWY_NOINLINE void ReadFactor(const packed_data& w, size_t part, size_t panel, si
         ReadElements<U, Packing::kBytes>(
             w.parts[part + 1] + (panel * per_row + u) * panel_rows * sizeof(typename U::code),
             panel_rows, super, false);
+        for (size_t i = 0; kNegative && i < panel_rows; ++i) super[i] = -super[i];
         for (; b < end; ++b) {
           for (size_t lane = 0; lane < panel_rows; lane += hn::Lanes(df)) {
             float* HWY_RESTRICT y = out + b * panel_rows + lane;
