@@ -29,7 +29,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// Tiles: kTileRows x 2 vectors, what 32 or 16 registers hold; what is left over, 1 x 4. (Rows left
 /// over are few or read w from the first cache, where 1 x 4 runs at 0.8 of the multipliers.) A
 /// panel of 16 rows is one vector at least, so with the longest vectors an odd panel is left, too.
-inline constexpr size_t kTileRows = HWY_TARGET_IS_NEON || hn::MaxLanes(LaneTag()) == 16 ? 8 : 4;
+inline constexpr size_t kTileRows = kIsArm64 || hn::MaxLanes(LaneTag()) == 16 ? 8 : 4;
 inline constexpr size_t kLeastVectors = hn::MaxLanes(LaneTag()) == 16 ? 1 : 2;
 
 /// Panels that one task decodes and multiplies at a time.
