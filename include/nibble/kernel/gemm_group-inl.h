@@ -260,17 +260,15 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
                     : run.x.halves + r * run.x.half_stride + k;
   }
   const size_t columns = job.num_panels * panel_rows;
-  if (kIsArm64 && run.plan.bf16_dot) {
-    MultiplyPairs(&FloatTiles < kIsArm64 ? FloatDot::kBfmmla : FloatDot::kF32 >, a, 2 * cols, s,
-                  job.rows, columns);
-    return;
-  }
-  constexpr bool kByExtension = kHasBf16Extension && !kIsArm64;
-  constexpr FloatDot kMore = kByExtension ? FloatDot::kBf16Extension : FloatDot::kBf16;
-  is_f32              ? FloatTiles<FloatDot::kF32>(a, job.rows, columns)
-  : run.plan.amx      ? AmxHalfTiles(a, job.rows, columns)
-  : run.plan.bf16_dot ? FloatTiles<kMore>(a, job.rows, columns)
-                      : FloatTiles<FloatDot::kBf16>(a, job.rows, columns);
+  // What an extension multiplies: on Arm pairs of rows.
+  constexpr FloatDot kMore = kIsArm64            ? FloatDot::kBfmmla
+                             : kHasBf16Extension ? FloatDot::kBf16Extension
+                                                 : FloatDot::kBf16;
+  is_f32               ? FloatTiles<FloatDot::kF32>(a, job.rows, columns)
+  : run.plan.amx       ? AmxHalfTiles(a, job.rows, columns)
+  : !run.plan.bf16_dot ? FloatTiles<FloatDot::kBf16>(a, job.rows, columns)
+  : IsByBlock(kMore)   ? MultiplyPairs(&FloatTiles<kMore>, a, 2 * cols, s, job.rows, columns)
+                       : FloatTiles<kMore>(a, job.rows, columns);
 }
 
 /// All of k: factors a longer stretch at a time than codes, whose chunk is short with one row so
