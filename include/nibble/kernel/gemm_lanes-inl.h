@@ -13,9 +13,9 @@
 // rounded to odd: at most 2^-23 of the result each, denormals are 0. bfmmla is two bfdot in order
 // of k (Arm ARM, BFMatMulAdd), so both give the same bits.
 //
-// Of these only sdot of SVE needs no run-time check. On NEON instructions are given as numbers: GNU
-// as accepts `sdot` only after `.arch armv8.2-a`, which would take other extensions away from what
-// the compiler writes behind it. `.arch_extension` on SVE only adds.
+// Of these only sdot of SVE needs no run-time check. The others are given as numbers: GNU as
+// accepts them only after `.arch armv8.2-a` or later, not after `.arch_extension` alone, and
+// `.arch` would take other extensions away from what the compiler writes behind it.
 #if defined(NIBBLE_KERNEL_GEMM_LANES_INL_H_) == defined(HWY_TARGET_TOGGLE)
 #ifdef NIBBLE_KERNEL_GEMM_LANES_INL_H_
 #undef NIBBLE_KERNEL_GEMM_LANES_INL_H_
@@ -48,24 +48,42 @@ HWY_INLINE hn::Vec<QuadTag> LoadX16(const void* HWY_RESTRICT x) {
   return hn::LoadDup128(QuadTag(), static_cast<const int8_t*>(x));
 }
 
-#if HWY_ARCH_ARM_A64 && HWY_TARGET_IS_NEON
+#if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
+/// What is in an instruction's registers: Highway's vectors of NEON are structs.
+template <class V>
+HWY_INLINE auto& RegisterOf(V& v) {
+#if HWY_TARGET_IS_NEON
+  return v.raw;
+#else
+  return v;
+#endif
+}
+
 /// sum += w * x by the instruction of that code: three registers, whose numbers it takes at bits 0,
 /// 5 and 16.
+#if HWY_TARGET_IS_SVE
+#define NIBBLE_REGISTER_OF_X "y"  // z0 to z7
+#else
+#define NIBBLE_REGISTER_OF_X "w"
+#endif
 template <uint32_t kCode, class VSum, class VW, class VX>
 HWY_INLINE VSum Instruction(VSum sum, VW w, VX x) {
-  // %0 prints as v7; the symbols, made once per file, give it its number.
+  // %0 prints as v7 or z7; the symbols, made once per file, give it its number.
   __asm__(
-      ".ifndef .Lnibble_v31\n\t"
+      ".ifndef .Lnibble_z31\n\t"
       ".irp n,0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31"
-      "\n\t.equ .Lnibble_v\\n,\\n\n\t.endr\n\t.endif\n\t"
+      "\n\t.equ .Lnibble_v\\n,\\n\n\t.equ .Lnibble_z\\n,\\n\n\t.endr\n\t.endif\n\t"
       ".inst %3 + .Lnibble_%0 + (.Lnibble_%1 << 5) + (.Lnibble_%2 << 16)"
-      : "+w"(sum.raw)
-      : "w"(w.raw), "w"(x.raw), "i"(kCode));
+      : "+w"(RegisterOf(sum))
+      : "w"(RegisterOf(w)), NIBBLE_REGISTER_OF_X(RegisterOf(x)), "i"(kCode));
   return sum;
 }
-/// Where sdot, usdot and bfdot have the number of their lane of x.
-constexpr uint32_t LaneBits(size_t lane) {
-  return static_cast<uint32_t>((lane & 1) << 21 | (lane & 2) << 10);
+#undef NIBBLE_REGISTER_OF_X
+
+/// Codes of the instructions, with registers 0; those by lane with the number of the lane.
+constexpr uint32_t CodeOfLane(uint32_t neon, uint32_t sve, size_t lane) {
+  const auto n = static_cast<uint32_t>(lane);
+  return HWY_TARGET_IS_NEON ? neon + ((n & 1) << 21 | (n & 2) << 10) : sve + (n << 19);
 }
 #endif
 
@@ -73,17 +91,15 @@ constexpr uint32_t LaneBits(size_t lane) {
 template <QuadDot kDot, size_t kLane, class V>
 HWY_INLINE hn::Vec<SumTag> DotLane([[maybe_unused]] V w, [[maybe_unused]] hn::Vec<QuadTag> x,
                                    hn::Vec<SumTag> sum) {
-#if HWY_ARCH_ARM_A64 && HWY_TARGET_IS_NEON
-  return Instruction<(kDot == QuadDot::kUsdot ? 0x4F80F000u : 0x4F80E000u) + LaneBits(kLane)>(sum,
-                                                                                              w, x);
-#elif HWY_ARCH_ARM_A64 && HWY_TARGET_IS_SVE
-  if constexpr (kDot == QuadDot::kUsdot) {  // "y": x in z0 .. z7
-    __asm__(".arch_extension i8mm\n\tusdot %0.s, %1.b, %2.b[%3]"
-            : "+w"(sum)
-            : "w"(w), "y"(x), "i"(kLane));
-    return sum;
+#if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
+  if constexpr (kDot == QuadDot::kUsdot) {
+    return Instruction<CodeOfLane(0x4F80F000, 0x44A01800, kLane)>(sum, w, x);
   } else {
+#if HWY_TARGET_IS_SVE
     return svdot_lane_s32(sum, svreinterpret_s8_u8(w), x, kLane);
+#else
+    return Instruction<CodeOfLane(0x4F80E000, 0, kLane)>(sum, w, x);  // sdot
+#endif
   }
 #else
   static_assert(sizeof(V) == 0, "Arm only");
@@ -91,47 +107,36 @@ HWY_INLINE hn::Vec<SumTag> DotLane([[maybe_unused]] V w, [[maybe_unused]] hn::Ve
 #endif
 }
 
-/// The same of two bf16 per lane.
+/// The same of two bf16 per lane (bfdot).
 template <FloatDot kDot, size_t kLane, class V>
 HWY_INLINE hn::Vec<LaneTag> DotLane([[maybe_unused]] V w, [[maybe_unused]] hn::Vec<QuadTag> x,
                                     hn::Vec<LaneTag> sum) {
-#if HWY_ARCH_ARM_A64 && HWY_TARGET_IS_NEON
-  return Instruction<0x4F40F000u + LaneBits(kLane)>(sum, w, x);  // bfdot
-#elif HWY_ARCH_ARM_A64 && HWY_TARGET_IS_SVE
-  __asm__(".arch_extension bf16\n\tbfdot %0.s, %1.h, %2.h[%3]"
-          : "+w"(sum)
-          : "w"(w), "y"(x), "i"(kLane));
-  return sum;
+#if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
+  return Instruction<CodeOfLane(0x4F40F000, 0x64604000, kLane)>(sum, w, x);
 #else
   static_assert(sizeof(V) == 0, "Arm only");
   return sum;
 #endif
 }
 
-/// sum + 2 x 2 products of 8 levels with 8 activations.
+/// sum + 2 x 2 products of 8 levels with 8 activations (usmmla).
 template <class V>
 HWY_INLINE hn::Vec<SumTag> DotBlock([[maybe_unused]] V w, [[maybe_unused]] hn::Vec<QuadTag> x,
                                     hn::Vec<SumTag> sum) {
-#if HWY_ARCH_ARM_A64 && HWY_TARGET_IS_NEON
-  return Instruction<0x4E80AC00u>(sum, w, x);  // usmmla
-#elif HWY_ARCH_ARM_A64 && HWY_TARGET_IS_SVE
-  __asm__(".arch_extension i8mm\n\tusmmla %0.s, %1.b, %2.b" : "+w"(sum) : "w"(w), "w"(x));
-  return sum;
+#if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
+  return Instruction < HWY_TARGET_IS_NEON ? 0x4E80AC00 : 0x45809800 > (sum, w, x);
 #else
   static_assert(sizeof(V) == 0, "Arm only");
   return sum;
 #endif
 }
 
-/// The same of 4 bf16 each.
+/// The same of 4 bf16 each (bfmmla).
 template <class V>
 HWY_INLINE hn::Vec<LaneTag> DotBlock([[maybe_unused]] V w, [[maybe_unused]] hn::Vec<QuadTag> x,
                                      hn::Vec<LaneTag> sum) {
-#if HWY_ARCH_ARM_A64 && HWY_TARGET_IS_NEON
-  return Instruction<0x6E40EC00u>(sum, w, x);  // bfmmla
-#elif HWY_ARCH_ARM_A64 && HWY_TARGET_IS_SVE
-  __asm__(".arch_extension bf16\n\tbfmmla %0.s, %1.h, %2.h" : "+w"(sum) : "w"(w), "w"(x));
-  return sum;
+#if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
+  return Instruction < HWY_TARGET_IS_NEON ? 0x6E40EC00 : 0x6460E400 > (sum, w, x);
 #else
   static_assert(sizeof(V) == 0, "Arm only");
   return sum;
