@@ -380,7 +380,7 @@ TEST_CASE("several products of one x, of different heights") {
 }
 
 TEST_CASE("experts: each multiplies the rows that are routed to it") {
-  constexpr std::size_t m = 23;
+  const std::size_t m = GENERATE(std::size_t{23}, std::size_t{150});  // one task, several
   constexpr std::size_t k = 96;
   constexpr std::size_t n = 50;
   constexpr std::size_t experts = 5;
@@ -402,7 +402,7 @@ TEST_CASE("experts: each multiplies the rows that are routed to it") {
     const erased_gemm& g = gemm_named(name);
     std::vector<weights> w;
     for (std::size_t e = 0; e < experts; ++e) w.emplace_back(g, n, k, e + 1);
-    std_thread_pool pool(2);
+    std_thread_pool pool(7);
     context with(pool.threads());
     for_each_target([&](const char* target) {
       for (const compute_path path : all_paths) {

@@ -185,7 +185,10 @@ TEST_CASE("large activations are multiplied as they are") {
     if (!g.has_levels) continue;
     random_bits random(seed_of(g.name, 1));
     for (const float threshold : {6.0f, 0.5f, 1e-30f}) {
-      check(one_case(g, small_shape(random), 9, random, {threshold, false, false, false}), close);
+      for (const bool ordered : {false, true}) {
+        check(one_case(g, small_shape(random), 9, random, {threshold, false, false, ordered}),
+              close);
+      }
     }
   }
   close.print("large activations apart");
@@ -234,7 +237,7 @@ TEST_CASE("thresholds that are none, and what was found") {
   context with(parallel::serial());
   auto values = make_values(fill::normal, 5 * k, 3);
   values[7] = 50;
-  values[k + 7] = -60;
+  values[k + 7] = -80;
   values[4 * k + 299] = 70;
   const activations x = as_activations(values, 5, k);
   for_each_target([&](const char* target) {
@@ -255,7 +258,7 @@ TEST_CASE("thresholds that are none, and what was found") {
     const auto split = multiply(w, x, with, o);
     CHECK(found.num_columns == 2);
     CHECK(found.num_values == 3);
-    CHECK(found.largest == 70);
+    CHECK(found.largest == 80);
     // Rows without outliers are what they were; the others come nearer.
     CHECK(difference(std::span(split).subspan(2 * 33, 2 * 33),
                      std::span(y).subspan(2 * 33, 2 * 33)) == "");
@@ -269,6 +272,10 @@ TEST_CASE("thresholds that are none, and what was found") {
       }
       CHECK(after < before / 4);
     }
+    o.outlier_threshold = 50;  // belongs to them
+    CHECK(difference(multiply(w, x, with, o),
+                     gemm_integer(w.apart, x, nibble::activation_scale::automatic, 50)) == "");
+    CHECK(found.num_values == 3);
     o.path = compute_path::exact;  // nothing is quantized, so nothing is looked for
     static_cast<void>(multiply(w, x, with, o));
     CHECK(found.num_values == 0);
@@ -289,6 +296,8 @@ TEST_CASE("outliers with every type of x, several matrices, routed rows, threads
     std::vector<std::int8_t> codes(m * k);
     for (auto& c : codes) c = static_cast<std::int8_t>(random.below(256));
     const std::vector<float> scales(m, 0.01f);
+    std::vector<std::int32_t> zeros;
+    for (std::size_t r = 0; r < m; ++r) zeros.push_back(static_cast<std::int32_t>(r) - 40);
     const auto values = make_values(fill::normal, m * k, random.next());
     const std::size_t gap = 3;
     std::vector<std::uint16_t> halves(m * (k + gap), 0x7E00);  // NaN in both
@@ -298,9 +307,13 @@ TEST_CASE("outliers with every type of x, several matrices, routed rows, threads
       store(number_type::bf16, halves.data(), at, values[i]);
       store(number_type::f16, more.data(), at, values[i]);
     }
+    const activations x_of_codes(matrix_view<const std::int8_t>(codes.data(), m, k), scales.data());
+    activations with_zeros = x_of_codes;
+    with_zeros.zero_points = zeros.data();
     const activations some_x[] = {
         as_activations(values, m, k),
-        {matrix_view<const std::int8_t>(codes.data(), m, k), scales.data()},
+        x_of_codes,
+        with_zeros,
         {matrix_view<const std::uint16_t>(halves.data(), m, k, k + gap), number_type::bf16},
         {matrix_view<const std::uint16_t>(more.data(), m, k, k + gap), number_type::f16}};
     for (const activations& x : some_x) {

@@ -9,6 +9,26 @@ TEST_CASE("every format is quantized as the reference does, under every rule") {
   for (const erased_format& f : catalogue()) CHECK(check_quantize(f) == 0);
 }
 
+// Where a row has enough blocks, a vector fits one in every lane.
+TEST_CASE("many blocks at a time: of one sign, and with two ends of one size") {
+  for (const erased_format& f : catalogue()) {
+    constexpr std::size_t cols = 2048;
+    random_bits random(seed_of(f.name));
+    for (const float sign : {1.0f, -1.0f}) {
+      std::vector<float> x;
+      for (std::size_t i = 0; i < cols; ++i) x.push_back(sign * (2 + random.uniform()));
+      static_cast<void>(quantize_everywhere(f, as_matrix(x, 1, cols)));
+    }
+    std::vector<float> twins = make_values(fill::normal, cols, random.next());
+    for (std::size_t i = 0; i + 16 <= cols; i += 16) {
+      const float end = random.below(2) != 0 ? 9.0f : -9.0f;
+      twins[i + random.below(8)] = end;
+      twins[i + 8 + random.below(8)] = -end;
+    }
+    static_cast<void>(quantize_everywhere(f, as_matrix(twins, 1, cols)));
+  }
+}
+
 TEST_CASE("every format is dequantized as the reference does, whatever the bytes") {
   for (const erased_format& f : catalogue()) CHECK(check_dequantize(f) == 0);
 }

@@ -8,6 +8,7 @@
 #include "nibble/element/integer.h"
 #include "nibble/element/minifloat.h"
 #include "nibble/format/bits.h"
+#include "nibble/formats.h"
 #include "support/cases.h"
 #include "support/checks.h"
 
@@ -316,6 +317,18 @@ TEST_CASE("mse: takes the best of its candidates, found again by brute force") {
   }
   CHECK(f32_section(r.w, 1) == floats{best_scale});
   CHECK(best_scale != amax / 7);
+}
+
+TEST_CASE("mse: the standard scale comes first, then all others from 80/64 to 17/64") {
+  using grid = nibble::detail::search_grid<nibble::int4_g32_f32>;
+  std::vector<float> want{1};
+  for (int k = 80; k >= 17; --k) {
+    if (k != 64) want.push_back(static_cast<float>(k) / 64);
+  }
+  for (std::size_t i = 0, n = want.size(); i < n; ++i) want.push_back(-want[i]);
+  std::vector<float> factors;
+  for (int i = 0; i < grid::size; ++i) factors.push_back(grid::factor(i));
+  CHECK(factors == want);
 }
 
 TEST_CASE("mse: a negative scale reaches the one code more that integers have below zero") {

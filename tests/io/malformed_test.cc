@@ -280,8 +280,16 @@ const std::vector<row>& table() {
       // Places.
       {in_gguf, "alignment", "an alignment of 0",
        gguf_with(gguf_key("general.alignment", u32_id, u32(0))), errc::malformed},
-      {in_gguf, "alignment", "an alignment of 4",
-       gguf_with(gguf_key("general.alignment", u32_id, u32(4))), errc::malformed},
+      {in_gguf, "alignment", "an alignment of 4, which the data keep",
+       [] {
+         nibble_test::gguf g;
+         g.tensors = {gguf_tensor("w", {4}, f32_tensor, 0)};
+         g.keys = {gguf_key("general.alignment", u32_id, u32(4))};
+         g.data = std::string(16, 'x');
+         g.alignment = 4;
+         return g.file();
+       }(),
+       errc::malformed},
       {in_gguf, "alignment", "an alignment of 24",
        gguf_with(gguf_key("general.alignment", u32_id, u32(24))), errc::malformed},
       {in_gguf, "alignment", "an alignment of 2^31",

@@ -182,6 +182,8 @@ TEST_CASE("packed file: every wrong field of outliers is an error") {
       {"an index behind the row", with16(cols_at + 2, 40), errc::malformed},
       {"an index far away", with16(cols_at + 10, 65535), errc::malformed},
       {"indices that do not ascend", with16(cols_at + 2, 0), errc::malformed},
+      {"an index twice", with16(cols_at + 2, static_cast<std::uint8_t>(good[cols_at])),
+       errc::malformed},
       {"a column behind the row", with32(columns + 4, 40), errc::malformed},
       {"a column far away", with32(columns + 4, 0xFFFFFFFF), errc::malformed},
       {"a column twice", with32(columns + 4, 1), errc::malformed},
