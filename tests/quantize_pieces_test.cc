@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Formats whose scales and codes lie across the pieces that kernels read: scales of scales that
 // begin inside a chunk, inside a block, at every run of blocks; records whose codes cross bytes and
-// that have a byte nobody uses. One target, that of the compiler's flags.
+// that have bytes nobody uses. One target, that of the compiler's flags.
 #include "support/agreement.h"
 #include "support/make_erased.h"
 
@@ -22,13 +22,13 @@ struct blocks_of_24
   static constexpr std::string_view name = "blocks_of_24";
 };
 
-/// The scale; a spare byte; 16 codes of 6 bits one behind the other, low bits first.
+/// The scale; two spare bytes; 16 codes of 6 bits one behind the other, low bits first.
 struct stream_layout {
   static constexpr std::size_t block_values = 16;
-  static constexpr std::size_t block_bytes = 14;
+  static constexpr std::size_t block_bytes = 15;
   static constexpr bit_field locate(std::size_t section, std::size_t i) noexcept {
     if (section != 0) return byte_field(0, 1);
-    const auto byte = static_cast<std::uint16_t>(2 + i * 6 / 8);
+    const auto byte = static_cast<std::uint16_t>(3 + i * 6 / 8);
     const auto shift = static_cast<std::uint8_t>(i * 6 % 8);
     const auto low = static_cast<std::uint8_t>(shift <= 2 ? 6 : 8 - shift);
     const bit_piece first{byte, shift, low, 0, false};
@@ -75,6 +75,6 @@ TEST_CASE("codes one behind the other, and a zero where nothing is: by hand") {
   x.resize(16, 0.0f);
   const auto r = round_trip(f, x, 1, 16);
   // 31 100001 000001 000010 | 000011 111111, low bits first.
-  CHECK(hex(r.w.parts.packed(0)) == "3c 00 5f 18 08 c3 0f 00 00 00 00 00 00 00 ");
+  CHECK(hex(r.w.parts.packed(0)) == "3c 00 00 5f 18 08 c3 0f 00 00 00 00 00 00 00 ");
   CHECK(r.values == x);
 }
