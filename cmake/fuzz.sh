@@ -9,19 +9,21 @@ usage() {
 usage: sh cmake/fuzz.sh [MINUTES] [TARGET...]
 
   MINUTES  in total, after building (default: 10; fractions are fine)
-  TARGET   io, packed_file, pack (default: all)
+  TARGET   io, packed_file, pack, gemm (default: all)
 
 New inputs stay in build/fuzz/found/TARGET, crashes in build/fuzz/crash-*. Put an input that showed
 a bug into tests/fuzz/corpus/TARGET: ctest runs it from then on.
 
-Environment: CXX (default: the newest clang++ there is), NIBBLE_JOBS
+Environment: CXX (default: the newest clang++ there is), CXXFLAGS (default: -march=native, whose
+target the kernels are compiled for), NIBBLE_JOBS, NIBBLE_FUZZ_SANITIZERS (default:
+address,undefined; or memory)
 TEXT
 }
 
 case ${1:-} in -h | --help) usage; exit 0 ;; esac
 minutes=${1:-10}
 [ $# -eq 0 ] || shift
-targets=${*:-io packed_file pack}
+targets=${*:-io packed_file pack gemm}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
 
@@ -36,8 +38,9 @@ seconds=$(set -- $targets; awk "BEGIN { print int($minutes * 60 / $#) }")
 generator='Unix Makefiles'
 if command -v ninja >/dev/null 2>&1; then generator=Ninja; fi
 cmake -S . -B build/fuzz -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUILD_TYPE=Debug \
-  -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' -DCMAKE_PREFIX_PATH="$root/build/deps/usr" -DNIBBLE_FUZZ=ON \
-  -DNIBBLE_BUILD_EXAMPLES=OFF >/dev/null
+  -DCMAKE_CXX_FLAGS="${CXXFLAGS:--march=native}" -DCMAKE_CXX_FLAGS_DEBUG='-O1 -g1' \
+  -DCMAKE_PREFIX_PATH="$root/build/deps/usr" -DNIBBLE_FUZZ=ON -DNIBBLE_BUILD_EXAMPLES=OFF \
+  -DNIBBLE_FUZZ_SANITIZERS="${NIBBLE_FUZZ_SANITIZERS:-address,undefined}" >/dev/null
 # shellcheck disable=SC2086
 set -- $targets
 for target in "$@"; do

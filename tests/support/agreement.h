@@ -73,11 +73,11 @@ class disagreements {
   std::size_t count_ = 0;
 };
 
-/// Quantizes one matrix by reference and kernels.
+/// Quantizes one matrix by reference and kernels. `more` makes another one of the same kind.
 inline void check_quantize_case(const erased_format& f, const rule_case& rule, fill kind,
-                                shape size, disagreements& found) {
-  const std::uint64_t seed =
-      seed_of(f.name, size.rows, size.cols) ^ seed_of(rule.name, static_cast<std::uint64_t>(kind));
+                                shape size, disagreements& found, std::uint64_t more = 0) {
+  const std::uint64_t seed = seed_of(f.name, size.rows, size.cols) ^
+                             seed_of(rule.name, static_cast<std::uint64_t>(kind)) ^ more;
   random_bits random(seed);
   const strided_input x(kind, size, random.next());
   std::vector<float> importance;
@@ -115,8 +115,9 @@ inline void check_quantize_case(const erased_format& f, const rule_case& rule, f
 }
 
 /// Dequantizes random bytes by reference and kernels.
-inline void check_dequantize_case(const erased_format& f, shape size, disagreements& found) {
-  random_bits random(seed_of(f.name, size.rows, size.cols));
+inline void check_dequantize_case(const erased_format& f, shape size, disagreements& found,
+                                  std::uint64_t more = 0) {
+  random_bits random(seed_of(f.name, size.rows, size.cols) ^ more);
   quantized_parts w(f, size.rows, size.cols, random.below(2) * 3, random.below(4));
   for (std::size_t s = 0; s < w.count(); ++s) {
     for (std::size_t r = 0; r < w.size(s).rows; ++r) {
