@@ -44,9 +44,15 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     -Wall -Wextra -Wshadow -Wconversion -ffp-contract=off $<$<BOOL:${NIBBLE_WERROR}>:-Werror>)
 endif()
 if(NIBBLE_SANITIZE)
+  if(NOT NIBBLE_SANITIZE MATCHES "^((address|undefined|thread)(,|$))+$")
+    message(FATAL_ERROR "NIBBLE_SANITIZE is '${NIBBLE_SANITIZE}'; it can be address,undefined "
+      "or thread (memory: see docs/robustness.md)")
+  endif()
   target_compile_options(nibble_own_flags INTERFACE
-    -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
-  target_link_options(nibble_own_flags INTERFACE -fsanitize=address,undefined)
+    -fsanitize=${NIBBLE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
+  target_link_options(nibble_own_flags INTERFACE -fsanitize=${NIBBLE_SANITIZE})
+  # Highway checks itself under sanitizers, and its library has what stops the program then.
+  target_link_libraries(nibble_own_flags INTERFACE hwy::hwy)
 endif()
 
 # Kernels in a library, STATIC or SHARED as BUILD_SHARED_LIBS says; clients never see Highway.
