@@ -2,12 +2,12 @@
 // Outlier splitting: every rule takes what it says, and nothing is lost, not even the sign of zero.
 #include "nibble/outliers.h"
 
-#if defined(__SSE__)
-#include <xmmintrin.h>
-#endif
+#include <cstring>
 
 #include "support/cases.h"
 #include "support/catch.h"
+#include "support/environment.h"
+#include "support/guarded.h"
 #include "support/print.h"
 
 namespace {
@@ -281,6 +281,48 @@ TEST_CASE("a stride is followed", "[outliers]") {
   CHECK(whole(*s) == std::vector<float>{1, 5, 7, 2});
 }
 
+TEST_CASE("nothing is touched outside weights, statistics and rows that get outliers back") {
+  using nibble_test::guarded_array;
+  using nibble_test::side;
+  nibble_test::random_bits random(4);
+  for (const side where : {side::begin, side::end}) {
+    for (int repeat = 0; repeat < 40; ++repeat) {
+      const std::size_t n = 1 + random.below(40);
+      const std::size_t k = 2 + random.below(300);
+      const std::vector<float> values = nibble_test::make_values(fill::heavy_tailed, n * k, n);
+      const guarded_array<float> w(n * k, where);
+      const guarded_array<float> moments(k, where);
+      const guarded_array<std::uint32_t> list(2, where);
+      std::memcpy(w.data(), values.data(), n * k * sizeof(float));
+      for (std::size_t i = 0; i < k; ++i) moments[i] = std::fabs(values[i]);
+      list[0] = static_cast<std::uint32_t>(k - 1);
+      list[1] = 0;
+      w.make_read_only();
+      moments.make_read_only();
+      list.make_read_only();
+      const std::span<const float> statistic(moments.data(), k);
+      for (const outlier_rule& rule :
+           {outlier_rule::above(1.5f), outlier_rule::largest(0.1),
+            outlier_rule::largest(0.1, outlier_scope::tensor),
+            outlier_rule::sensitive(0.1, statistic),
+            outlier_rule::columns(std::span<const std::uint32_t>(list.data(), 2)),
+            outlier_rule::columns_above(statistic, 1.0f)}) {
+        for (const outlier_type type : {outlier_type::bf16, outlier_type::f16, outlier_type::f32}) {
+          const auto s = split_outliers({w.data(), n, k}, rule, type);
+          REQUIRE(s.has_value());
+          const guarded_array<float> back(n * k, where);
+          for (std::size_t r = 0; r < n; ++r) {
+            std::memcpy(back.data() + r * k, s->rest().row_data(r), k * sizeof(float));
+          }
+          add_outliers(s->part.view(), {back.data(), n, k});
+          REQUIRE(back.check_margin());
+          REQUIRE(std::memcmp(back.data(), values.data(), n * k * sizeof(float)) == 0);
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("no outliers take no time, however many rows a file claims", "[outliers]") {
   const std::size_t rows = std::size_t{1} << 48;
   for_each_outlier({}, rows, 0, [](auto...) { FAIL("there is none"); });
@@ -386,19 +428,22 @@ TEST_CASE("a packed matrix carries its outliers", "[outliers]") {
         errc::non_finite);
 }
 
-#if defined(__SSE__)
+#if NIBBLE_TEST_ENVIRONMENT
 // Flushed subnormals (FTZ, DAZ) and other modes of rounding while splitting.
 TEST_CASE("nothing is lost in any floating-point environment", "[outliers]") {
   for (const fill kind : {fill::normal, fill::denormals}) {
     std::vector<float> w = nibble_test::make_values(kind, 20 * 50, 9);
     for (std::size_t i = 0; i < w.size(); i += 3) w[i] = 0x1.010102p-126f;  // rest: a subnormal
-    for (const unsigned bits : {0x8040u, 0x8000u, 0x2000u, 0x4000u, 0x6000u}) {
+    for (const auto& setting :
+         {nibble_test::flush, nibble_test::flush_results, nibble_test::other_roundings[0],
+          nibble_test::other_roundings[1], nibble_test::other_roundings[2]}) {
       for (const outlier_type type : {outlier_type::automatic, outlier_type::bf16}) {
         for (const outlier_rule& rule : {outlier_rule::above(0), outlier_rule::largest(0.5)}) {
-          const unsigned before = _mm_getcsr();
-          _mm_setcsr(before | bits);
-          const auto s = split_outliers(as_matrix(w, 20, 50), rule, type);
-          _mm_setcsr(before);
+          const auto s = [&] {
+            const nibble_test::environment e(setting);
+            return split_outliers(as_matrix(w, 20, 50), rule, type);
+          }();
+          INFO(setting.name);
           REQUIRE(s.has_value());
           CHECK((s->part.view().num_values != 0 || kind == fill::denormals));
           CHECK(difference_bits(whole(*s), w) == "");

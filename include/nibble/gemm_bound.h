@@ -48,7 +48,7 @@ constexpr double gemm_error_bound(const bound_traits& f, compute_path path, std:
   switch (path) {
     case compute_path::integer: {
       // An activation moves by half a step, amax / 254; its scale and inverse are rounded.
-      const double step = 0x1.0001p0 / 254;
+      const double step = 0x1.0004p0 / 254;
       // Per segment: the sum to f32, two factors, product, shift; and its two additions to y.
       // Then two per outlier, and x of one from a code.
       const std::size_t roundings = 2 * shape.num_segments() + 8 + 2 * s.num_outliers;

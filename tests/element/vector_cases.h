@@ -5,6 +5,7 @@
 #define NIBBLE_TESTS_ELEMENT_VECTOR_CASES_H_
 
 #include <cstring>
+#include <limits>
 
 #include "nibble/elements.h"
 
@@ -12,6 +13,7 @@
 #include "element/slow_definition.h"
 #include "support/cases.h"
 #include "support/catch.h"
+#include "support/environment.h"
 #include "support/guarded.h"
 #include "support/print.h"
 #include "support/targets.h"
@@ -90,13 +92,14 @@ void check_encode_on_all_targets() {
   }
 }
 
-// 0 to 70 values, arrays that begin or end at an unmapped page.
+// 0 to 140 values (two rounds of an unrolled loop of 64 and a rest), arrays that begin or end at an
+// unmapped page.
 template <class E>
 void check_lengths_on_all_targets() {
   using code = typename E::code;
   random_bits random(2);
   for (const side where : {side::begin, side::end}) {
-    for (std::size_t n = 0; n <= 70; ++n) {
+    for (std::size_t n = 0; n <= 140; ++n) {
       const guarded_array<float> values(n, where);
       const guarded_array<code> codes(n, where);
       const guarded_array<float> decoded(n, where);
@@ -122,6 +125,81 @@ void check_lengths_on_all_targets() {
   }
 }
 
+// Every offset of values and codes from a multiple of 64 bytes.
+template <class E>
+void check_offsets_on_all_targets() {
+  using code = typename E::code;
+  constexpr std::size_t n = 75;
+  random_bits random(3);
+  std::vector<float> values(n);
+  for (float& v : values) v = random.normal() * E::max / 2;
+  std::vector<code> want;
+  for (const float v : values) want.push_back(E::encode(v));
+  alignas(64) float x[64 + n];
+  alignas(64) code codes[64 + n];
+  alignas(64) float decoded[64 + n];
+  for_each_target([&](const char* target) {
+    for (std::size_t offset = 0; offset < 64; ++offset) {
+      CAPTURE(target, offset);
+      const std::size_t of_x = offset % 16;
+      const std::size_t of_y = (offset * 5 + 3) % 16;
+      std::copy(values.begin(), values.end(), x + of_x);
+      nibble::encode_values<E>({x + of_x, n}, {codes + offset, n});
+      REQUIRE(std::equal(want.begin(), want.end(), codes + offset));
+      nibble::decode_values<E>({codes + offset, n}, {decoded + of_y, n});
+      std::size_t wrong = 0;
+      for (std::size_t i = 0; i < n; ++i) {
+        const float value = E::decode(want[i]);
+        wrong += std::memcmp(&decoded[of_y + i], &value, sizeof value) != 0;
+      }
+      REQUIRE(wrong == 0);
+    }
+  });
+}
+
+// Other floating-point environments: what docs/numerics.md says of them.
+template <class E>
+void check_environments_on_all_targets() {
+#if NIBBLE_TEST_ENVIRONMENT
+  using code = typename E::code;
+  const auto is_normal = [](float v) { return v == 0 || std::fabs(v) >= 0x1p-126f; };
+  std::vector<float> inputs = vector_inputs<E>();
+  // Flushed, a boundary of codes that is next to zero is zero: zero may then lie on its other side.
+  constexpr float next = std::numeric_limits<float>::denorm_min();
+  const bool has_boundary_at_zero = E::encode(-next) != E::encode(next);
+  std::erase_if(inputs, [&](float v) {  // NaN too, which is compared above
+    return !is_normal(v) || (v == 0 && has_boundary_at_zero);
+  });
+  std::vector<code> codes(inputs.size());
+  for (std::size_t i = 0; i < inputs.size(); ++i) codes[i] = E::encode(inputs[i]);
+  std::vector<float> values;
+  for (const code c : codes) values.push_back(E::decode(c));
+  std::vector<code> got(inputs.size());
+  std::vector<float> decoded(inputs.size());
+  for_each_target([&](const char* target) {
+    CAPTURE(target);
+    for (const setting& s : {flush, other_roundings[0], other_roundings[1], other_roundings[2]}) {
+      CAPTURE(s.name);
+      {
+        const environment e(s);
+        nibble::decode_values<E>(codes, decoded);
+        if (s.bits == flush.bits) nibble::encode_values<E>(inputs, got);
+      }
+      for (std::size_t i = 0; i < inputs.size(); ++i) {
+        // Rounded down, a zero may be negative.
+        const bool same = same_float(decoded[i], values[i]) || decoded[i] == values[i];
+        if (is_normal(values[i]) && !same) {
+          FAIL("code " << +codes[i] << ": " << show(decoded[i]) << ", else " << show(values[i]));
+        }
+        if (s.bits == flush.bits && got[i] != codes[i]) {
+          FAIL(show(inputs[i]) << ": code " << +got[i] << ", else " << +codes[i]);
+        }
+      }
+    }
+  });
+#endif
+}
+
 template <class... E>
 void check_vector_codecs(nibble::element_list<E...> /*list*/) {
   const auto check = []<class One>(One /*element*/) {
@@ -129,6 +207,8 @@ void check_vector_codecs(nibble::element_list<E...> /*list*/) {
       check_decode_on_all_targets<One>();
       check_encode_on_all_targets<One>();
       check_lengths_on_all_targets<One>();
+      check_offsets_on_all_targets<One>();
+      check_environments_on_all_targets<One>();
     }
   };
   (check(E{}), ...);
