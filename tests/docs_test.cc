@@ -158,3 +158,22 @@ TEST_CASE("links from page to page lead to files and headings that exist") {
     }
   }
 }
+
+TEST_CASE("docs/accuracy.md names every test of results, and no file that is not there") {
+  const std::string text = read(in_source("docs/accuracy.md"));
+  for (const auto& entry : std::filesystem::directory_iterator(in_source("tests"))) {
+    const std::string file = entry.path().filename().string();
+    if (file.find("_test.cc") == std::string::npos) continue;
+    for (const char* const kind :
+         {"elements_", "quantize_", "dequantize_", "pack_", "gemm_", "epilogue_", "outliers_"}) {
+      INFO(file);
+      if (file.rfind(kind, 0) == 0) CHECK(text.find(file) != std::string::npos);
+    }
+  }
+  for (std::size_t at = text.find("`tests/"); at != std::string::npos;
+       at = text.find("`tests/", at + 1)) {
+    const std::string file = text.substr(at + 1, text.find('`', at + 1) - at - 1);
+    INFO(file);
+    if (file.find('*') == std::string::npos) CHECK(std::filesystem::exists(in_source(file)));
+  }
+}
