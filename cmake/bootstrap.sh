@@ -18,6 +18,12 @@ usage: sh cmake/bootstrap.sh <command>
                        build nibble_outliers and run it (docs/outliers.md)
   test [PRESET]        build everything and run the tests (preset: dev)
   arm [PRESET]         the same for 64-bit Arm, run by QEMU (preset: arm64-gcc)
+  cpus [ci]            tests on emulated CPUs, 64-bit Arm and old x86 (docs/arm.md): hours; ci: those
+                       of continuous integration
+  fuzz [MINUTES] [TARGET...]
+                       fuzz with clang and sanitizers (docs/robustness.md): 10 minutes
+  roofline [arm64]     build nibble_roofline as one file that needs nothing from the machine it is
+                       copied to: of this architecture, or 64-bit Arm (bench/README.md)
   deps                 only install what building needs
   --help               this text
 
@@ -35,6 +41,8 @@ have() { command -v "$1" >/dev/null 2>&1; }
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 deps=$root/build/deps
 . "$root/cmake/private_apt.sh"
+. "$root/cmake/cpus.sh"
+highway_source=
 jobs=${NIBBLE_JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 offline=${NIBBLE_OFFLINE:-0}
 
@@ -72,11 +80,15 @@ have_cmake() { # >= 3.25
 
 have_build_tool() { have ninja || have make; }
 
-# What presets of other machines need: as packages, and whether it is there.
-cross_packages() {
-  [ "$command" = arm ] || return 0
+# What single commands need: as packages, and whether it is there.
+command_packages() {
+  if [ "$command" = fuzz ]; then
+    sh cmake/fuzz.sh --compiler >/dev/null || printf ' clang'
+    return 0
+  fi
+  case $preset in *arm64*) ;; *) return 0 ;; esac
   have aarch64-linux-gnu-g++ || printf ' g++-aarch64-linux-gnu'
-  have qemu-aarch64 || printf ' qemu-user'
+  [ "$command" = roofline ] || have qemu-aarch64 || printf ' qemu-user'
   [ "$preset" != arm64-clang ] || have clang++-19 || printf ' clang-19'
 }
 
@@ -84,7 +96,7 @@ missing_packages() {
   have_compiler || printf ' g++'
   have_cmake || printf ' cmake'
   have_build_tool || printf ' ninja-build'
-  cross_packages
+  command_packages
   # Of the tools: command line, JSON, text.
   have_package CLI11 '[2-9]' || printf ' libcli11-dev'
   have_package nlohmann_json '3\.1' || printf ' nlohmann-json3-dev'
@@ -109,7 +121,7 @@ require_tools() {
   have_compiler || die "$1: no C++20 compiler (g++ >= 12 or clang++ >= 14)"
   have_cmake || die "$1: no CMake >= 3.25"
   have_build_tool || die "$1: neither ninja nor make"
-  [ -z "$(cross_packages)" ] || die "$1, for Arm under QEMU:$(cross_packages)"
+  [ -z "$(command_packages)" ] || die "$1, for $command:$(command_packages)"
 }
 
 install_packages() {
@@ -156,15 +168,26 @@ need_highway() {
   have_highway ${3:+"$3"} || say "no Highway >= 1.2 for $2 is installed; CMake will try to fetch it"
 }
 
+# A program in one file needs Highway as a static library, which Debian's package is not: its
+# sources, those of the archive that CMake would fetch.
+need_highway_source() {
+  highway_source=$deps/highway-source
+  [ -f "$highway_source/CMakeLists.txt" ] || [ "$offline" = 1 ] ||
+    unpack_debian "$highway_source" trixie native source highway || true
+  [ -f "$highway_source/CMakeLists.txt" ] && return 0
+  highway_source=
+  say "no sources of Highway; CMake will try to fetch them"
+}
+
 install_deps() {
   mkdir -p "$deps"
   log=$deps/bootstrap.log
   install_packages
-  if [ "$command" = arm ]; then
-    need_highway "$deps/arm64" arm64 "$deps/arm64/usr"
-  else
-    need_highway "$deps" native
-  fi
+  case $command in
+    roofline) need_highway_source ;;
+    arm | cpus) need_highway "$deps/arm64" arm64 "$deps/arm64/usr" ;;
+    *) need_highway "$deps" native ;;
+  esac
 }
 
 # --- building ----------------------------------------------------------------------------------
@@ -185,7 +208,8 @@ configure_and_build() {
   fetch=ON
   [ "$offline" = 1 ] && fetch=OFF
   say "configuring and building preset $preset in build/$preset ($jobs jobs)"
-  cmake --preset "$preset" -G "$generator" -DNIBBLE_FETCH_DEPENDENCIES=$fetch >"$log" 2>&1 ||
+  cmake --preset "$preset" -G "$generator" -DNIBBLE_FETCH_DEPENDENCIES=$fetch \
+    ${highway_source:+"-DFETCHCONTENT_SOURCE_DIR_HWY=$highway_source"} >"$log" 2>&1 ||
     { cat "$log" >&2; die "configuring failed, see above (Highway >= 1.2 elsewhere: CMAKE_PREFIX_PATH)"; }
   if [ $# -gt 0 ]; then
     cmake --build "build/$preset" --parallel "$jobs" --target "$@"
@@ -199,8 +223,20 @@ command=$1
 shift
 cd "$root"
 preset=dev
-[ "$command" != arm ] || preset=arm64-gcc
-case $command in test | arm) preset=${1:-$preset} ;; esac
+case $command in
+  arm) preset=arm64-gcc ;;
+  cpus) preset=arm64-few ;;
+esac
+case $command in
+  test | arm) preset=${1:-$preset} ;;
+  roofline)
+    case ${1:-} in
+      '') preset=roofline ;;
+      arm64) preset=roofline-arm64 ;;
+      *) die "roofline: not an architecture: $1 (arm64, or none for this one's)" ;;
+    esac
+    ;;
+esac
 case $command in
   deps)
     install_deps
@@ -224,10 +260,32 @@ case $command in
     configure_and_build demo nibble_outliers
     exec build/demo/examples/nibble_outliers "$@"
     ;;
+  roofline)
+    install_deps
+    configure_and_build "$preset" nibble_roofline
+    say "built build/$preset/bench/nibble_roofline"
+    ;;
   test | arm)
     install_deps
     configure_and_build "$preset"
     ctest --preset "$preset" --parallel "$jobs"
+    ;;
+  cpus)
+    case ${1:-all} in
+      ci) set -- ci "$kernel_tests" ;;
+      all) set -- all ;;
+      *) die "cpus: not a choice: $1 (ci, or none for all)" ;;
+    esac
+    install_deps
+    # shellcheck disable=SC2046,SC2086  # lists
+    configure_and_build arm64-few $([ $# -eq 1 ] || programs_of "$2")
+    # shellcheck disable=SC2046
+    (command=test preset=dev && install_deps && configure_and_build dev $(programs_of "$few_tests"))
+    on_each_cpu "$1"
+    ;;
+  fuzz)
+    install_deps
+    exec sh cmake/fuzz.sh "$@"
     ;;
   -h | --help | help)
     usage

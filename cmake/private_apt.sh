@@ -23,8 +23,10 @@ unpack_debian_from() {
   apt=$folder/apt
   mkdir -p "$apt/etc" "$apt/lists/partial" "$apt/cache/archives/partial"
   : >"$apt/status" # nothing is installed, so everything depended on is fetched
-  printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
-    "$uri" "$suite" "$keyring" >"$apt/etc/private.sources"
+  type=deb
+  [ "$how" != source ] || type=deb-src
+  printf 'Types: %s\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n' \
+    "$type" "$uri" "$suite" "$keyring" >"$apt/etc/private.sources"
   packages=$*
   set -- -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$apt/etc" \
     -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
@@ -34,20 +36,23 @@ unpack_debian_from() {
     -o "APT::Architectures::=$architecture"
   apt-get "$@" update || return 1
   # shellcheck disable=SC2086  # $packages is a list of words
-  if [ "$how" = alone ]; then
-    (cd "$apt/cache/archives" && apt-get "$@" download $packages) || return 1
-  else
-    apt-get "$@" --download-only -y --no-install-recommends install $packages || return 1
-  fi
-  for deb in "$apt"/cache/archives/*.deb; do
-    dpkg -x "$deb" "$folder" || return 1
+  case $how in
+    source) (cd "$apt/cache/archives" && apt-get "$@" --download-only source $packages) || return 1 ;;
+    alone) (cd "$apt/cache/archives" && apt-get "$@" download $packages) || return 1 ;;
+    *) apt-get "$@" --download-only -y --no-install-recommends install $packages || return 1 ;;
+  esac
+  for archive in "$apt"/cache/archives/*; do
+    case $archive in
+      *.deb) dpkg -x "$archive" "$folder" || return 1 ;;
+      *.orig.tar.*) tar -xf "$archive" -C "$folder" --strip-components=1 || return 1 ;;
+    esac
   done
   rm -rf "$apt"
 }
 
-# unpack_debian FOLDER SUITE ARCHITECTURE alone|with-dependencies PACKAGE...
-# FOLDER then holds these packages and nothing else; FOLDER.log what apt said. ARCHITECTURE may be
-# `native`.
+# unpack_debian FOLDER SUITE ARCHITECTURE alone|with-dependencies|source PACKAGE...
+# FOLDER then holds these packages, or what the authors of one have released, and nothing else;
+# FOLDER.log what apt said. ARCHITECTURE may be `native`.
 unpack_debian() {
   command -v apt-get >/dev/null 2>&1 && command -v dpkg >/dev/null 2>&1 || return 1
   for key in gpg pgp; do
