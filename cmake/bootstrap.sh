@@ -83,7 +83,7 @@ have_build_tool() { have ninja || have make; }
 # What single commands need: as packages, and whether it is there.
 command_packages() {
   if [ "$command" = fuzz ]; then
-    sh cmake/fuzz.sh --compiler >/dev/null || printf ' clang'
+    sh cmake/fuzz.sh --compiler 2>/dev/null || printf ' clang-19 libclang-rt-19-dev'
     return 0
   fi
   case $preset in *arm64*) ;; *) return 0 ;; esac

@@ -8,7 +8,8 @@ usage() {
   cat <<'TEXT'
 usage: sh cmake/fuzz.sh [MINUTES] [TARGET...]
 
-  MINUTES  in total, after building (default: 10; fractions are fine)
+  MINUTES  of all targets together, after building (default: 10; fractions are fine); NIBBLE_JOBS
+           (default: 2) run at a time
   TARGET   io, packed_file, pack, gemm (default: all)
 
 New inputs stay in build/fuzz/found/TARGET, crashes in build/fuzz/crash-*. Put an input that showed
@@ -21,16 +22,36 @@ TEXT
 }
 
 case ${1:-} in -h | --help) usage; exit 0 ;; esac
-minutes=${1:-10}
-[ $# -eq 0 ] || shift
-targets=${*:-io packed_file pack gemm}
 root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 cd "$root"
+jobs=${NIBBLE_JOBS:-2}
+
+# run_target TARGET SECONDS: what this script calls itself for, several at a time
+run_target() {
+  found=build/fuzz/found/$1
+  mkdir -p "$found"
+  build/fuzz/tests/fuzz/"$1_fuzz" -max_total_time="$2" -max_len=4096 -len_control=20 \
+    -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 -verbosity=1 \
+    -artifact_prefix=build/fuzz/crash-"$1"- "$found" tests/fuzz/corpus/"$1" \
+    2>"build/fuzz/$1.log" ||
+    { tail -n 40 "build/fuzz/$1.log" >&2; echo "fuzz: $1 found something" >&2; exit 1; }
+  runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "build/fuzz/$1.log")
+  new=$(sed -n 's/^stat::new_units_added: *//p' "build/fuzz/$1.log")
+  echo "fuzz: $1, $2 s: $runs inputs, $new of them new, nothing found" >&2
+}
+if [ "${1:-}" = --run ]; then
+  run_target "$3" "$2"
+  exit 0
+fi
 
 for cxx in ${CXX:-clang++-19 clang++ clang++-18 clang++-17 clang++-16 clang++-15 clang++-14}; do
   command -v "$cxx" >/dev/null 2>&1 && break
 done
 command -v "$cxx" >/dev/null 2>&1 || { echo "fuzz: no clang++; set CXX" >&2; exit 77; }
+[ "${1:-}" != --compiler ] || exit 0 # for bootstrap.sh: there is one
+minutes=${1:-10}
+[ $# -eq 0 ] || shift
+targets=${*:-io packed_file pack gemm}
 case $minutes in *[!0-9.]* | '') echo "fuzz: not a number of minutes: $minutes" >&2; exit 2 ;; esac
 # shellcheck disable=SC2086  # a list of words
 seconds=$(set -- $targets; awk "BEGIN { print int($minutes * 60 / $#) }")
@@ -43,18 +64,7 @@ cmake -S . -B build/fuzz -G "$generator" -DCMAKE_CXX_COMPILER="$cxx" -DCMAKE_BUI
   -DNIBBLE_FUZZ_SANITIZERS="${NIBBLE_FUZZ_SANITIZERS:-address,undefined}" >/dev/null
 # shellcheck disable=SC2086
 set -- $targets
-for target in "$@"; do
-  cmake --build build/fuzz --parallel "${NIBBLE_JOBS:-2}" --target "${target}_fuzz"
-done
-for target in "$@"; do
-  corpus=tests/fuzz/corpus/$target
-  found=build/fuzz/found/$target
-  mkdir -p "$found"
-  echo "fuzz: $target for $seconds s" >&2
-  build/fuzz/tests/fuzz/"${target}_fuzz" -max_total_time="$seconds" -max_len=4096 -len_control=20 \
-    -timeout=60 -rss_limit_mb=4096 -print_final_stats=1 -verbosity=1 \
-    -artifact_prefix=build/fuzz/crash-"$target"- "$found" "$corpus" 2>"build/fuzz/$target.log" ||
-    { tail -n 40 "build/fuzz/$target.log" >&2; echo "fuzz: $target found something" >&2; exit 1; }
-  sed -n 's/^stat::number_of_executed_units: */fuzz:   runs: /p
-          s/^stat::new_units_added: */fuzz:   new inputs: /p' "build/fuzz/$target.log" >&2
-done
+# shellcheck disable=SC2046  # a list
+cmake --build build/fuzz --parallel "$jobs" --target $(printf '%s_fuzz ' "$@")
+echo "fuzz: $* for $seconds s each, $jobs at a time" >&2
+printf '%s\n' "$@" | xargs -P "$jobs" -n 1 sh cmake/fuzz.sh --run "$seconds"
