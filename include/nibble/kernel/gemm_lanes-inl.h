@@ -23,6 +23,7 @@
 #define NIBBLE_KERNEL_GEMM_LANES_INL_H_
 #endif
 
+#include "nibble/format/cpu_extensions.h"
 #include "nibble/kernel/gemm_dot-inl.h"
 
 HWY_BEFORE_NAMESPACE();
