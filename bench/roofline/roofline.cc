@@ -41,15 +41,26 @@ struct options {
   bool limits_only = false;
   bool peers = true;
   std::vector<std::string> formats;
-  std::vector<std::size_t> m = {1, 4, 32, 128, 512};
+  std::vector<std::size_t> m;
   std::size_t n = 4096;
   std::size_t k = 4096;
   std::vector<int> threads;
-  std::vector<std::string> paths = {"automatic"};
+  std::vector<std::string> paths = {nibble::name_of(nibble::compute_path::automatic)};
   std::vector<std::string> targets;
   std::string json;
-  double seconds = 0.6;  // per format, m and number of threads
+  double seconds = 0;  // per format, m and number of threads
 };
+
+const std::vector<std::size_t> usual_m = {1, 4, 32, 128, 512};
+
+constexpr nibble::compute_path all_paths[] = {
+    nibble::compute_path::automatic, nibble::compute_path::integer, nibble::compute_path::bf16,
+    nibble::compute_path::exact};
+
+nibble::compute_path path_of(std::string_view name) {
+  return *std::find_if(std::begin(all_paths), std::end(all_paths),
+                       [name](nibble::compute_path p) { return name == nibble::name_of(p); });
+}
 
 // One or more of each kind of codec and of each extent; what --full is not asked for.
 constexpr const char* usual_formats[] = {"f32",
@@ -156,8 +167,11 @@ class summary {
 
 class output {
  public:
+  /// `json`: the file for lines of JSON; empty: none. Throws CLI::FileError.
   explicit output(const std::string& json) {
-    if (!json.empty()) json_.open(json);
+    if (json.empty()) return;
+    json_.open(json);
+    if (!json_) throw CLI::FileError(json + ": cannot be written");
   }
   void add(const bench::row& r) {
     std::fputs(bench::to_line(r).c_str(), stdout);
@@ -174,14 +188,6 @@ class output {
   std::ofstream json_;
   summary summary_;
 };
-
-nibble::compute_path path_of(std::string_view name) {
-  for (const auto p :
-       {nibble::compute_path::integer, nibble::compute_path::bf16, nibble::compute_path::exact}) {
-    if (name == nibble::name_of(p)) return p;
-  }
-  return nibble::compute_path::automatic;
-}
 
 class runner {
  public:
@@ -420,47 +426,42 @@ std::string now() {
   return text;
 }
 
-void complete(options& o) {
-  if (o.quick) {
-    o.m = {1, 32, 512};
-    o.seconds = 0.25;
-  }
-  if (o.threads.empty()) {
-    o.threads.push_back(1);
-    if (bench::num_cpus() > 1) o.threads.push_back(bench::num_cpus());
-  }
-#ifndef _OPENMP
-  o.threads = {1};
+int most_threads() {
+#ifdef _OPENMP
+  return bench::num_cpus();
+#else
+  return 1;
 #endif
-  if (o.targets.empty()) o.targets.emplace_back(nibble::current_target());
-  if (o.paths.size() == 1 && o.paths[0] == "all") o.paths = {"integer", "bf16", "exact"};
 }
 
-}  // namespace
+// What options leave open. Throws CLI::ValidationError for what none of them can have checked.
+void complete(options& o) {
+  const std::vector<bench::our_format> ours = bench::our_formats();
+  for (const std::string& pattern : o.formats) {
+    if (std::none_of(ours.begin(), ours.end(), [&pattern](const bench::our_format& f) {
+          return examples::matches(pattern, f.name);
+        })) {
+      throw CLI::ValidationError("--formats", "no format of this program matches " + pattern);
+    }
+  }
+  if (o.m.empty()) o.m = o.quick ? std::vector<std::size_t>{1, 32, 512} : usual_m;
+  if (o.seconds == 0) o.seconds = o.quick ? 0.25 : 0.6;
+  if (o.threads.empty()) {
+    o.threads.push_back(1);
+    if (most_threads() > 1) o.threads.push_back(most_threads());
+  }
+  if (o.targets.empty()) o.targets.emplace_back(nibble::current_target());
+  if (std::find(o.paths.begin(), o.paths.end(), "all") != o.paths.end()) {
+    o.paths.clear();
+    for (const auto p : all_paths) {
+      if (p != nibble::compute_path::automatic) o.paths.emplace_back(nibble::name_of(p));
+    }
+  }
+}
 
-int main(int argc, char** argv) {
-  options o;
-  CLI::App app(
-      "Measures this machine's limits, then how near packed products come to them: formats x rows\n"
-      "of x (m) x threads, weights from memory. Fractions are of the limit measured beside each "
-      "run.");
-  app.add_flag("--quick", o.quick, "seven formats, m = 1, 32, 512: under a minute");
-  app.add_flag("--full", o.full, "every format of the catalogue");
-  app.add_flag("--limits", o.limits_only, "only the limits");
-  app.add_flag("--peers,!--no-peers", o.peers, "other libraries, where built in (default)");
-  app.add_option("--formats", o.formats, "names, * and ? as in a shell")->delimiter(',');
-  app.add_option("--m", o.m, "rows of x")->delimiter(',')->capture_default_str();
-  app.add_option("--n", o.n, "rows of w")->capture_default_str();
-  app.add_option("--k", o.k, "columns of w")->capture_default_str();
-  app.add_option("--threads", o.threads, "numbers of threads (default: 1 and all)")->delimiter(',');
-  app.add_option("--path", o.paths, "automatic, integer, bf16, exact or all")->delimiter(',');
-  app.add_option("--target", o.targets, "AVX3_DL, AVX2, ... (default: the best)")->delimiter(',');
-  app.add_option("--seconds", o.seconds, "for each format, m and number of threads")
-      ->capture_default_str();
-  app.add_option("--json", o.json, "write JSON lines to this file");
-  CLI11_PARSE(app, argc, argv);
-  complete(o);
-
+// The whole run, of options that are complete.
+void measure(const options& o) {
+  output out(o.json);
   if (const double load = other_load(); load > 0.5) {
     std::printf("Other programs use about %.1f CPUs: figures will be low and scatter.\n\n", load);
   }
@@ -472,12 +473,11 @@ int main(int argc, char** argv) {
         "times mean nothing.\n\n",
         on.info.cpu.c_str());
   }
-  output out(o.json);
   for (const int t : o.threads) on.limits.push_back(bench::measure_limits(t, o.quick ? 1 : 3));
   std::printf("%s, %s, %s\n\n%s\n", on.info.cpu.c_str(), on.info.compiler.c_str(),
               on.info.date.c_str(), bench::to_table(on.limits).c_str());
   for (const bench::machine_limits& l : on.limits) out.add_json(bench::to_json_line(l, on.info));
-  if (o.limits_only) return 0;
+  if (o.limits_only) return;
 
   bench::peer_list peers;
   if (o.peers) peers = bench::all_peers();
@@ -487,5 +487,46 @@ int main(int argc, char** argv) {
     if (wanted(o, f.name)) all.run(f);
   }
   out.print_summary();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  options o;
+  CLI::App app(
+      "Measures this machine's limits, then how near packed products come to them: formats x rows\n"
+      "of x (m) x threads, weights from memory. Fractions are of the limit measured beside each "
+      "run.");
+  std::vector<std::string> paths = {"all"};
+  for (const auto p : all_paths) paths.emplace_back(nibble::name_of(p));
+  app.add_flag("--quick", o.quick, "seven formats, m = 1, 32, 512: under a minute");
+  app.add_flag("--full", o.full, "every format of the catalogue");
+  app.add_flag("--limits", o.limits_only, "only the limits");
+  app.add_flag("--peers,!--no-peers", o.peers, "other libraries, where built in (default)");
+  app.add_option("--formats", o.formats, "names, * and ? as in a shell")->delimiter(',');
+  app.add_option("--m", o.m, "rows of x (default: 1,4,32,128,512)")
+      ->delimiter(',')
+      ->check(CLI::PositiveNumber);
+  app.add_option("--n", o.n, "rows of w")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--k", o.k, "columns of w")->capture_default_str()->check(CLI::PositiveNumber);
+  app.add_option("--threads", o.threads, "numbers of threads (default: 1 and all)")
+      ->delimiter(',')
+      ->check(CLI::Range(1, most_threads()));
+  app.add_option("--path", o.paths, "how to compute (default: automatic)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(paths));
+  app.add_option("--target", o.targets, "AVX3_DL, AVX2, ... (default: the best)")
+      ->delimiter(',')
+      ->check(CLI::IsMember(examples::target_names()));
+  app.add_option("--seconds", o.seconds, "for each format, m and number of threads (default: 0.6)")
+      ->check(CLI::PositiveNumber);
+  app.add_option("--json", o.json, "write JSON lines to this file");
+  try {
+    app.parse(argc, argv);
+    complete(o);
+    measure(o);
+  } catch (const CLI::Error& e) {
+    return app.exit(e) == 0 ? 0 : 2;
+  }
   return 0;
 }
