@@ -70,9 +70,7 @@ if(NIBBLE_COMPILED_LIBRARY)
   foreach(group IN LISTS groups)
     set(source "${PROJECT_BINARY_DIR}/src/formats_${group}.cc")
     configure_file("${PROJECT_SOURCE_DIR}/src/formats.cc.in" "${source}" @ONLY)
-    if(EXISTS "${PROJECT_SOURCE_DIR}/include/nibble/kernel/quantize_entry.h")
-      target_sources(nibble_compiled PRIVATE "${source}")
-    endif()
+    target_sources(nibble_compiled PRIVATE "${source}")
   endforeach()
   # Packed products: kernels per kind of format, a few kinds per unit: the first one brings along
   # what all share (docs/performance.md, compile cost).

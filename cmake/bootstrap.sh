@@ -243,10 +243,6 @@ case $command in
     ;;
   demo)
     install_deps
-    if [ ! -f examples/compare_formats.cc ]; then
-      configure_and_build demo
-      die "examples/compare_formats.cc does not exist yet: built, but there is nothing to run"
-    fi
     configure_and_build demo nibble_compare
     exec build/demo/examples/nibble_compare "$@"
     ;;
