@@ -39,8 +39,7 @@ on_arm() {
     ctest --preset arm64-few -R '^targets$' >"$log" ||
       { cat "$log" >&2; die "$1: target $2 is not there, or does not work"; }
     [ "${4:-}" = alone ] || unset NIBBLE_TEST_TARGET
-    # A search for scales that takes hours under QEMU and has no kernel of its own is left out.
-    ctest --preset arm64-few --parallel "$jobs" -R "^($names)\$" -E '^format.gguf_search$'
+    ctest --preset arm64-few --parallel "$jobs" -R "^($names)\$"
   ) || die "a test failed on $1"
 }
 
