@@ -86,6 +86,8 @@ using zeros = codebook<zeros_book>;
 }  // namespace
 
 TEST_CASE("a user's book may be unsorted, of any size, with repeated values", "[element]") {
+  CHECK(thirds::name == "thirds");
+  CHECK(zeros::name == "zeros");
   CHECK(thirds::bits == 3);
   CHECK(thirds::max == 1.0f);
   CHECK(thirds::zero_code == 2);
