@@ -38,7 +38,8 @@ call_plan explain_as(compute_path path, std::size_t m = 3) {
 
 // The one known exception, which explain() names: 256-entry tables without a gather instruction.
 bool known_slow(std::string_view format, compute_path path, std::string_view target) {
-  return format == "dynamic8_g256_f32" && path != compute_path::integer && target == "SSE4";
+  return format == "dynamic8_g256_f32" && path != compute_path::integer &&
+         (target == "SSE4" || target.starts_with("NEON"));
 }
 
 }  // namespace

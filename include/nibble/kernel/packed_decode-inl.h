@@ -161,7 +161,8 @@ HWY_INLINE const char* DecodeName() {
   } else if constexpr (MinifloatElement<typename Codec::element> || Codec::bits == 32) {
     return "float arithmetic";
   } else {
-    return HWY_TARGET <= HWY_AVX2 ? "table of 256" : "table of 256, one lane at a time";
+    constexpr bool kHasGather = HWY_TARGET <= HWY_AVX2 || HWY_TARGET_IS_SVE;
+    return kHasGather ? "table of 256" : "table of 256, one lane at a time";
   }
 }
 
