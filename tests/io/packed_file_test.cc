@@ -57,7 +57,7 @@ TEST_CASE("packed file: every format comes back, in place, in every bit") {
 
 TEST_CASE("packed file: many matrices of several formats, empty ones, odd names") {
   const auto a = make_packed<int4_g32_f16>();
-  const auto b = make_packed<gguf::q4_K>(5, 512);
+  const auto b = make_packed<nibble::gguf::q4_K>(5, 512);
   const auto none = make_packed<int8_channel_f32>(0, 7);
   const auto flat = make_packed<int8_channel_f32>(7, 0);
   const std::string odd("\0\xFF/..", 5);
@@ -73,10 +73,11 @@ TEST_CASE("packed file: many matrices of several formats, empty ones, odd names"
     CHECK(packed->entries()[2].name == odd);
     CHECK(packed->template get<int8_channel_f32>(odd)->rows() == 0);
     CHECK(packed->template get<int8_channel_f32>("flat")->rows() == 7);
-    CHECK(packed->template get<gguf::q4_K>("")->cols() == 512);
+    CHECK(packed->template get<nibble::gguf::q4_K>("")->cols() == 512);
     CHECK(packed->template get<int4_g32_f16>("b").error() == errc::not_found);
     CHECK(packed->template get<int4_g64_f16>("a").error() == errc::unknown_type);
-    CHECK(get_any(*packed, "a", any_formats<gguf::q4_K>::list).error() == errc::unknown_type);
+    CHECK(get_any(*packed, "a", any_formats<nibble::gguf::q4_K>::list).error() ==
+          errc::unknown_type);
     CHECK(get_any(*packed, "b").error() == errc::not_found);
   });
   read_and(saved({}), [](const auto& packed, const auto&, auto) {
@@ -113,7 +114,7 @@ TEST_CASE("packed file: fingerprints tell meanings apart") {
 
 TEST_CASE("packed file: numbers that files carry never change") {
   CHECK(fingerprint_of<int4_g32_f16>() == 0x8F1936DC51C453EBu);
-  CHECK(fingerprint_of<gguf::q4_K>() == 0xA15EC9B066405C8Cu);
+  CHECK(fingerprint_of<nibble::gguf::q4_K>() == 0xA15EC9B066405C8Cu);
   CHECK(fingerprint_of<nvfp4>() == 0x36ACADBFAC48A889u);
   // The checksum by its definition in another language.
   std::byte bytes[100];
@@ -297,7 +298,7 @@ TEST_CASE("packed file: saved under one target, the same bits under every other"
   std::vector<std::string> files;
   std::vector<std::vector<float>> results;
   for_each_target([&](const char*) {
-    const auto w = make_packed<gguf::q4_0>();
+    const auto w = make_packed<nibble::gguf::q4_0>();
     if (files.empty()) {
       REQUIRE(save_packed(path.name.c_str(), std::vector<named_packed>{{"w", w}}) == errc::ok);
     }
