@@ -65,10 +65,10 @@ macro(nibble_need_highway)
 endmacro()
 
 # Catch2 2 (one header) and 3 (a library) both do: tests/support/catch.h hides the difference. An
-# installed library is one for the machine that compiles.
+# installed library is one for the machine that compiles, and without MemorySanitizer.
 macro(nibble_need_catch2)
   set(nibble_catch2_version "")
-  if(CMAKE_CROSSCOMPILING)
+  if(CMAKE_CROSSCOMPILING OR NIBBLE_SANITIZE MATCHES "memory")
     set(nibble_catch2_version 2)
   endif()
   nibble_dependency(Catch2

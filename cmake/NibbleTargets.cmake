@@ -44,9 +44,9 @@ if(CMAKE_CXX_COMPILER_ID MATCHES "GNU|Clang")
     -Wall -Wextra -Wshadow -Wconversion -ffp-contract=off $<$<BOOL:${NIBBLE_WERROR}>:-Werror>)
 endif()
 if(NIBBLE_SANITIZE)
-  if(NOT NIBBLE_SANITIZE MATCHES "^((address|undefined|thread)(,|$))+$")
-    message(FATAL_ERROR "NIBBLE_SANITIZE is '${NIBBLE_SANITIZE}'; it can be address,undefined "
-      "or thread (memory: see docs/robustness.md)")
+  if(NOT NIBBLE_SANITIZE MATCHES "^((address|undefined|thread|memory)(,|$))+$")
+    message(FATAL_ERROR "NIBBLE_SANITIZE is '${NIBBLE_SANITIZE}'; it can be address,undefined, "
+      "thread or memory (docs/robustness.md)")
   endif()
   target_compile_options(nibble_own_flags INTERFACE
     -fsanitize=${NIBBLE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)

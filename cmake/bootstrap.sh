@@ -20,6 +20,7 @@ usage: sh cmake/bootstrap.sh <command>
   arm [PRESET]         the same for 64-bit Arm, run by QEMU (preset: arm64-gcc)
   cpus [ci]            tests on emulated CPUs, 64-bit Arm and old x86 (docs/arm.md): hours; ci: those
                        of continuous integration
+  msan                 tests under MemorySanitizer, libc++ too (docs/robustness.md)
   fuzz [MINUTES] [TARGET...]
                        fuzz with clang and sanitizers (docs/robustness.md): 10 minutes
   roofline [arm64]     build nibble_roofline as one file that needs nothing from the machine it is
@@ -42,6 +43,7 @@ root=$(CDPATH='' cd -- "$(dirname -- "$0")/.." && pwd)
 deps=$root/build/deps
 . "$root/cmake/private_apt.sh"
 . "$root/cmake/cpus.sh"
+. "$root/cmake/msan.sh"
 highway_source=
 jobs=${NIBBLE_JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 offline=${NIBBLE_OFFLINE:-0}
@@ -84,6 +86,10 @@ have_build_tool() { have ninja || have make; }
 command_packages() {
   if [ "$command" = fuzz ]; then
     sh cmake/fuzz.sh --compiler 2>/dev/null || printf ' clang-19 libclang-rt-19-dev'
+    return 0
+  fi
+  if [ "$command" = msan ]; then
+    have clang++-19 || printf ' clang-19 libclang-rt-19-dev'
     return 0
   fi
   case $preset in *arm64*) ;; *) return 0 ;; esac
@@ -168,8 +174,8 @@ need_highway() {
   have_highway ${3:+"$3"} || say "no Highway >= 1.2 for $2 is installed; CMake will try to fetch it"
 }
 
-# A program in one file needs Highway as a static library, which Debian's package is not: its
-# sources, those of the archive that CMake would fetch.
+# A program in one file needs Highway as a static library, which Debian's package is not, and
+# MemorySanitizer needs it compiled again: its sources, those of the archive that CMake would fetch.
 need_highway_source() {
   highway_source=$deps/highway-source
   [ -f "$highway_source/CMakeLists.txt" ] || [ "$offline" = 1 ] ||
@@ -185,6 +191,7 @@ install_deps() {
   install_packages
   case $command in
     roofline) need_highway_source ;;
+    msan) need_highway_source && need_libcxx ;;
     arm | cpus) need_highway "$deps/arm64" arm64 "$deps/arm64/usr" ;;
     *) need_highway "$deps" native ;;
   esac
@@ -225,6 +232,7 @@ cd "$root"
 preset=dev
 case $command in
   arm) preset=arm64-gcc ;;
+  msan) preset=msan ;;
   cpus) preset=arm64-few ;;
 esac
 case $command in
@@ -261,7 +269,7 @@ case $command in
     configure_and_build "$preset" nibble_roofline
     say "built build/$preset/bench/nibble_roofline"
     ;;
-  test | arm)
+  test | arm | msan)
     install_deps
     configure_and_build "$preset"
     ctest --preset "$preset" --parallel "$jobs"
