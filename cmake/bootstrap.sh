@@ -18,7 +18,7 @@ usage: sh cmake/bootstrap.sh <command>
                        build nibble_outliers and run it (docs/outliers.md)
   test [PRESET]        build everything and run the tests (preset: dev)
   arm [PRESET]         the same for 64-bit Arm, run by QEMU (preset: arm64-gcc)
-  cpus [ci]            tests on emulated CPUs, 64-bit Arm and old x86 (docs/arm.md): hours; ci: those
+  cpus [ci]            tests on emulated CPUs, 64-bit Arm and old x86 (docs/arm.md): an hour; ci: those
                        of continuous integration
   msan                 tests under MemorySanitizer, libc++ too (docs/robustness.md)
   fuzz [MINUTES] [TARGET...]
