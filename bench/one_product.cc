@@ -11,6 +11,7 @@
 
 #include "nibble/any.h"
 #include "nibble/target.h"
+#include "support/paths.h"
 
 namespace {
 
@@ -94,11 +95,6 @@ int run(const options& o) {
 int main(int argc, char** argv) {
   options o;
   CLI::App app("Multiplies --repeat times x [m x k] by the same packed w [n x k], on one thread.");
-  std::map<std::string, nibble::compute_path> paths;
-  for (const auto p : {nibble::compute_path::automatic, nibble::compute_path::integer,
-                       nibble::compute_path::bf16, nibble::compute_path::exact}) {
-    paths[nibble::name_of(p)] = p;
-  }
   std::map<std::string, nibble::extension> extensions = {{"none", nibble::extension::none},
                                                          {"any", nibble::extension::any}};
   for (const auto& e : nibble::named_extensions) extensions[e.name] = e.value;
@@ -108,7 +104,7 @@ int main(int argc, char** argv) {
   app.add_option("--n", o.n, "rows of w")->capture_default_str();
   app.add_option("--k", o.k, "columns of both")->capture_default_str();
   app.add_option("--path", o.path, "how to compute")
-      ->transform(CLI::CheckedTransformer(paths, CLI::ignore_case));
+      ->transform(CLI::CheckedTransformer(bench::named_paths(), CLI::ignore_case));
   app.add_option("--target", o.target, "AVX3_DL, AVX2, NEON, ... (default: the best)");
   app.add_option("--extensions", o.extensions, "of the target that may be used (default: any)")
       ->delimiter(',')

@@ -10,6 +10,7 @@
 #include "std_thread_pool.h"
 #include "support/any_format.h"
 #include "support/bench_options.h"
+#include "support/paths.h"
 #include "support/random_floats.h"
 #include "support/weights.h"
 
@@ -21,8 +22,6 @@ using nibble::matrix_view;
 
 constexpr const char* usual_formats[] = {
     "int8_channel_f32", "int4_g32_f16", "int4_g128_f16", "q4_K", "mxfp4", "nf4_g64_f32", "bf16"};
-constexpr compute_path every_path[] = {compute_path::automatic, compute_path::integer,
-                                       compute_path::bf16, compute_path::exact};
 
 struct product_options : bench::options {
   std::size_t n = 4096;
@@ -36,8 +35,6 @@ struct product_options : bench::options {
     if (bench::num_cpus() > 1) threads.push_back(bench::num_cpus());
     names.clear();
     more = [this](CLI::App& app) {
-      std::map<std::string, compute_path> known;
-      for (const compute_path p : every_path) known[nibble::name_of(p)] = p;
       const auto list = [&](const char* name, auto& to, const char* text) {
         return app.add_option(name, to, text)->delimiter(',');
       };
@@ -51,7 +48,7 @@ struct product_options : bench::options {
       list("--nibble_threads", threads, "numbers of threads (default: 1 and all CPUs)")
           ->check(CLI::PositiveNumber);
       list("--nibble_path", paths, "automatic (default), integer, bf16, exact")
-          ->transform(CLI::CheckedTransformer(known));
+          ->transform(CLI::CheckedTransformer(bench::named_paths()));
       list("--nibble_cache", caches, "cold: weights in turn, from memory (default); warm: the same")
           ->check(CLI::IsMember({"cold", "warm"}));
     };

@@ -24,6 +24,7 @@
 #include "roofline/reasons.h"
 #include "support/machine.h"
 #include "support/names.h"
+#include "support/paths.h"
 #include "support/random_floats.h"
 #include "support/rows.h"
 #include "support/stopwatch.h"
@@ -52,15 +53,6 @@ struct options {
 };
 
 const std::vector<std::size_t> usual_m = {1, 4, 32, 128, 512};
-
-constexpr nibble::compute_path all_paths[] = {
-    nibble::compute_path::automatic, nibble::compute_path::integer, nibble::compute_path::bf16,
-    nibble::compute_path::exact};
-
-nibble::compute_path path_of(std::string_view name) {
-  return *std::find_if(std::begin(all_paths), std::end(all_paths),
-                       [name](nibble::compute_path p) { return name == nibble::name_of(p); });
-}
 
 // One or more of each kind of codec and of each extent; what --full is not asked for.
 constexpr const char* usual_formats[] = {"f32",
@@ -277,7 +269,7 @@ class runner {
       nibble::force_target(target.c_str());
       for (const std::string& path : options_.paths) {
         nibble::gemm_options how;
-        how.path = path_of(path);
+        how.path = bench::named_paths().at(path);
         if (!ours_->supports(how.path)) continue;
         const nibble::call_plan plan = ours_->explain({x_.data(), m, options_.k}, with, how);
         entry e;
@@ -453,7 +445,7 @@ void complete(options& o) {
   if (o.targets.empty()) o.targets.emplace_back(nibble::current_target());
   if (std::find(o.paths.begin(), o.paths.end(), "all") != o.paths.end()) {
     o.paths.clear();
-    for (const auto p : all_paths) {
+    for (const auto p : bench::all_paths) {
       if (p != nibble::compute_path::automatic) o.paths.emplace_back(nibble::name_of(p));
     }
   }
@@ -498,7 +490,7 @@ int main(int argc, char** argv) {
       "of x (m) x threads, weights from memory. Fractions are of the limit measured beside each "
       "run.");
   std::vector<std::string> paths = {"all"};
-  for (const auto p : all_paths) paths.emplace_back(nibble::name_of(p));
+  for (const auto p : bench::all_paths) paths.emplace_back(nibble::name_of(p));
   app.add_flag("--quick", o.quick, "seven formats, m = 1, 32, 512: under a minute");
   app.add_flag("--full", o.full, "every format of the catalogue");
   app.add_flag("--limits", o.limits_only, "only the limits");
