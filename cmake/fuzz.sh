@@ -17,7 +17,8 @@ a bug into tests/fuzz/corpus/TARGET: ctest runs it from then on.
 
 Environment: CXX (default: the newest clang++ there is), CXXFLAGS (default: -march=native, whose
 target the kernels are compiled for), NIBBLE_JOBS, NIBBLE_FUZZ_SANITIZERS (default:
-address,undefined; or memory)
+address,undefined; or memory, for io and packed_file: in pack and gemm it reports libraries that
+are not compiled for it, see bootstrap.sh msan)
 TEXT
 }
 
