@@ -61,26 +61,7 @@ if(NIBBLE_COMPILED_LIBRARY)
   add_library(nibble::compiled ALIAS nibble_compiled)
   target_sources(nibble_compiled PRIVATE
     "${PROJECT_SOURCE_DIR}/src/base.cc" "${PROJECT_SOURCE_DIR}/src/any.cc")
-  # One unit per group of formats; formats.h has the only list of them.
-  set(formats_h "${PROJECT_SOURCE_DIR}/include/nibble/formats.h")
-  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS "${formats_h}")
-  file(READ "${formats_h}" formats_text)  # not file(STRINGS): lines end in backslashes
-  string(REGEX MATCHALL "#define NIBBLE_FORMATS_[A-Z0-9_]+\\(X\\)" groups "${formats_text}")
-  list(TRANSFORM groups REPLACE "#define NIBBLE_FORMATS_(.*)\\(X\\)" "\\1")
-  foreach(group IN LISTS groups)
-    set(source "${PROJECT_BINARY_DIR}/src/formats_${group}.cc")
-    configure_file("${PROJECT_SOURCE_DIR}/src/formats.cc.in" "${source}" @ONLY)
-    target_sources(nibble_compiled PRIVATE "${source}")
-  endforeach()
-  # Packed products: kernels per kind of format, a few kinds per unit: the first one brings along
-  # what all share (docs/performance.md, compile cost).
-  set(parts 13)
-  foreach(part RANGE 1 ${parts})
-    math(EXPR part "${part} - 1")
-    set(source "${PROJECT_BINARY_DIR}/src/packed_${part}.cc")
-    configure_file("${PROJECT_SOURCE_DIR}/src/packed.cc.in" "${source}" @ONLY)
-    target_sources(nibble_compiled PRIVATE "${source}")
-  endforeach()
+  nibble_add_format_sources(nibble_compiled)
   if(NOT PROJECT_IS_TOP_LEVEL AND NOT NIBBLE_INSTALL)
     # Built when something links it. FetchContent has no EXCLUDE_FROM_ALL before CMake 3.28.
     set_target_properties(nibble_compiled PROPERTIES EXCLUDE_FROM_ALL ON)

@@ -13,7 +13,8 @@ usage() {
 usage: sh cmake/bootstrap.sh <command>
 
   demo [ARGUMENT...]   build nibble_compare and run it (by default on the bundled model)
-  tinylm [ARGUMENT...] build the language model and run it (docs/tinylm.md)
+  tinylm [ARGUMENT...] build the language model, with the formats that the arguments name, and run it
+                       (docs/tinylm.md)
   outliers [ARGUMENT...]
                        build nibble_outliers and run it (docs/outliers.md)
   test [PRESET]        build everything and run the tests (preset: dev)
@@ -45,6 +46,7 @@ deps=$root/build/deps
 . "$root/cmake/cpus.sh"
 . "$root/cmake/msan.sh"
 highway_source=
+set_formats=
 jobs=${NIBBLE_JOBS:-$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)}
 offline=${NIBBLE_OFFLINE:-0}
 
@@ -216,13 +218,47 @@ configure_and_build() {
   [ "$offline" = 1 ] && fetch=OFF
   say "configuring and building preset $preset in build/$preset ($jobs jobs)"
   cmake --preset "$preset" -G "$generator" -DNIBBLE_FETCH_DEPENDENCIES=$fetch \
-    ${highway_source:+"-DFETCHCONTENT_SOURCE_DIR_HWY=$highway_source"} >"$log" 2>&1 ||
+    ${highway_source:+"-DFETCHCONTENT_SOURCE_DIR_HWY=$highway_source"} \
+    ${set_formats:+"$set_formats"} >"$log" 2>&1 ||
     { cat "$log" >&2; die "configuring failed, see above (Highway >= 1.2 elsewhere: CMAKE_PREFIX_PATH)"; }
   if [ $# -gt 0 ]; then
     cmake --build "build/$preset" --parallel "$jobs" --target "$@"
   else
     cmake --build "build/$preset" --parallel "$jobs"
   fi
+}
+
+# formats_of_tinylm ARGUMENT...: the formats that these arguments of tinylm need, for NIBBLE_FORMATS;
+# nothing: all. bf16 is the format of the shipped model, int4_g32_f16 the one that tinylm takes.
+formats_of_tinylm() {
+  [ "${1:-}" = eval ] && named= || named=int4_g32_f16
+  option=
+  for argument in "$@"; do
+    case $option in
+      --format | --formats | -f) named=$argument ;;
+      --format-for) exceptions=$argument ;;
+    esac
+    option=
+    case $argument in
+      --format=* | --formats=*) named=${argument#*=} ;;
+      --format-for=*) exceptions=${argument#*=} ;;
+      --packed | --packed=*) return 0 ;; # whatever the file holds
+      --*) option=$argument ;;
+      -f) option=$argument ;;
+      -f*) named=${argument#-f} ;;
+    esac
+  done
+  [ -n "$named" ] || return 0
+  printf 'bf16,%s' "$named"
+  [ -z "${exceptions:-}" ] || printf ',%s' "$exceptions" | sed 's/,[^,=]*=/,/g'
+}
+
+# What an earlier build has stays: NIBBLE_FORMATS of build/tinylm and of the arguments.
+add_formats() {
+  cache=build/tinylm/CMakeCache.txt
+  [ -n "$1" ] && [ -f "$cache" ] || { printf '%s' "$1"; return 0; }
+  earlier=$(sed -n 's/^NIBBLE_FORMATS:STRING=//p' "$cache")
+  [ -z "$earlier" ] || printf '%s,%s' "$earlier" "$1" | tr ',' '\n' | sort -u | paste -s -d , -
 }
 
 [ $# -gt 0 ] || { usage >&2; exit 2; }
@@ -256,8 +292,10 @@ case $command in
     ;;
   tinylm)
     install_deps
-    configure_and_build demo tinylm
-    exec build/demo/examples/tinylm/tinylm "$@"
+    formats=$(add_formats "$(formats_of_tinylm "$@")")
+    set_formats=-DNIBBLE_FORMATS=$formats
+    configure_and_build tinylm tinylm
+    exec build/tinylm/examples/tinylm/tinylm "$@"
     ;;
   outliers)
     install_deps

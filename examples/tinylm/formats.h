@@ -12,7 +12,23 @@
 
 namespace tinylm {
 
+/// Formats of the catalogue that match a pattern, but that this libnibble was built without.
+[[nodiscard]] inline std::vector<std::string_view> formats_not_built(const std::string& pattern) {
+  std::vector<std::string_view> names;
+  for (const std::string_view name : nibble::format_names()) {
+    if (examples::matches(pattern, name) && nibble::find_format(name) == nullptr) {
+      names.push_back(name);
+    }
+  }
+  return names;
+}
+
 [[nodiscard]] inline failure unknown_format(const std::string& name) {
+  if (!formats_not_built(name).empty()) {
+    return {wrong_usage, fmt::format("'{0}' is not in this build; CMake's -DNIBBLE_FORMATS={0},... "
+                                     "adds it, and so does `sh cmake/bootstrap.sh tinylm`",
+                                     examples::printable(name))};
+  }
   std::array<std::string_view, 3> near;
   const std::size_t n = nibble::nearest_names(name, nibble::format_names(), near);
   std::string text = fmt::format("no format is called '{}'; near it:", examples::printable(name));

@@ -284,6 +284,11 @@ class evaluation {
       for (const std::string& path : o_.paths) jobs.push_back({nullptr, path});
       return jobs;
     }
+    for (const std::string& pattern : o_.formats) {
+      for (const std::string_view name : formats_not_built(pattern)) {
+        skipped_.push_back(fmt::format("{} is not in this build", name));
+      }
+    }
     for (const nibble::any_format* f : formats_like(o_.formats)) {
       for (const std::string& path : o_.paths) {
         if (f->supports(paths.at(path))) {
