@@ -15,13 +15,15 @@ struct any_element {
 template <nibble::element E>
 any_element make_any_element() {
   using code = typename E::code;
-  return {E::name,
-          [](const float* x, std::size_t n, std::uint8_t* codes) {
-            nibble::encode_values<E>({x, n}, {reinterpret_cast<code*>(codes), n});
-          },
-          [](const std::uint8_t* codes, std::size_t n, float* y) {
-            nibble::decode_values<E>({reinterpret_cast<const code*>(codes), n}, {y, n});
-          }};
+  return {
+      E::name,
+      [](const float* x, std::size_t n, std::uint8_t* codes) {
+        static_cast<void>(nibble::encode_values<E>({x, n}, {reinterpret_cast<code*>(codes), n}));
+      },
+      [](const std::uint8_t* codes, std::size_t n, float* y) {
+        static_cast<void>(
+            nibble::decode_values<E>({reinterpret_cast<const code*>(codes), n}, {y, n}));
+      }};
 }
 
 template <class... E>

@@ -18,7 +18,10 @@ void show(nibble::matrix_view<const float> weights) {
   const auto quantized = nibble::quantize<F>(weights);
   if (!quantized) return;  // no memory; quantized.error() says so
   std::vector<float> back(weights.size());
-  nibble::dequantize(*quantized, {back.data(), weights.rows, weights.cols});
+  if (nibble::dequantize(*quantized, {back.data(), weights.rows, weights.cols}) !=
+      nibble::errc::ok) {
+    return;  // wrong shapes
+  }
   const auto lost = nibble::compare(weights, {back.data(), weights.rows, weights.cols});
   std::printf("%-14s %zu bytes, SQNR %.1f dB\n", F::name.data(), quantized->bytes(), lost.sqnr());
 }

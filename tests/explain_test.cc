@@ -175,7 +175,7 @@ TEST_CASE("a plan tells of outliers", "[explain]") {
     std::memcpy(outliers->array(0) + 4 * r, &begin, 4);
   }
   for (std::uint32_t i = 0; i < 2; ++i) std::memcpy(outliers->array(3) + 4 * i, &i, 4);
-  w->attach(std::move(*outliers));
+  REQUIRE(w->attach(std::move(*outliers)) == errc::ok);
   options.outlier_threshold = llm_int8_threshold;
   const call_plan plan = explain(*w, input, with, options);
   CHECK(plan.single_outliers == 10);

@@ -57,7 +57,7 @@ weights<F> make_weights(std::size_t n, std::size_t k, fill kind = fill::normal) 
   w.values = make_values(kind, n * k, seed_of(F::name, n, k));
   const auto q = quantize<F>(matrix_view<const float>(w.values.data(), n, k));
   REQUIRE(q);
-  dequantize(*q, matrix_view<float>(w.values.data(), n, k));
+  REQUIRE(dequantize(*q, matrix_view<float>(w.values.data(), n, k)) == errc::ok);
   auto packed = pack<F>(*q);
   REQUIRE(packed);
   w.packed = std::move(*packed);

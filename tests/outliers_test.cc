@@ -30,7 +30,7 @@ std::vector<float> whole(const outlier_split& s) {
   for (std::size_t r = 0; r < rest.rows; ++r) {
     w.insert(w.end(), rest.row_data(r), rest.row_data(r) + rest.cols);
   }
-  add_outliers(s.part.view(), {w.data(), rest.rows, rest.cols});
+  REQUIRE(add_outliers(s.part.view(), {w.data(), rest.rows, rest.cols}) == errc::ok);
   return w;
 }
 
@@ -314,7 +314,7 @@ TEST_CASE("nothing is touched outside weights, statistics and rows that get outl
           for (std::size_t r = 0; r < n; ++r) {
             std::memcpy(back.data() + r * k, s->rest().row_data(r), k * sizeof(float));
           }
-          add_outliers(s->part.view(), {back.data(), n, k});
+          REQUIRE(add_outliers(s->part.view(), {back.data(), n, k}) == errc::ok);
           REQUIRE(back.check_margin());
           REQUIRE(std::memcmp(back.data(), values.data(), n * k * sizeof(float)) == 0);
         }
@@ -415,8 +415,8 @@ TEST_CASE("a packed matrix carries its outliers", "[outliers]") {
   REQUIRE(rest.has_value());
   REQUIRE(unpack(*m, rest->view()) == errc::ok);
   std::vector<float> y(n * k);
-  dequantize(*rest, matrix_view<float>(y.data(), n, k));
-  add_outliers(m->data().outliers, {y.data(), n, k});
+  REQUIRE(dequantize(*rest, matrix_view<float>(y.data(), n, k)) == errc::ok);
+  REQUIRE(add_outliers(m->data().outliers, {y.data(), n, k}) == errc::ok);
   for (std::size_t i = 0; i < w.size(); ++i) {
     if (i % 97 == 0) CHECK(y[i] == 50);
     CHECK(std::fabs(y[i] - w[i]) < 0.5f);

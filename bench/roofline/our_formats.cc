@@ -16,7 +16,7 @@ class our_weights_in : public our_weights {
                std::size_t cache_bytes) override {
     const auto q = nibble::quantize<F>(w);
     if (!q) return false;
-    nibble::dequantize<F>(*q, back);
+    if (nibble::dequantize<F>(*q, back) != nibble::errc::ok) return false;
     bytes_ = nibble::storage_bytes<F>(w.rows, w.cols);
     const std::size_t count = cache_bytes / bytes_ + 1;
     nibble::context with;

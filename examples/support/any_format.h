@@ -18,7 +18,7 @@ struct any_format {
   std::size_t (*buffer_bytes)(std::size_t rows, std::size_t cols) = nullptr;
   nibble::errc (*quantize)(nibble::matrix_view<const float> x, std::uint8_t* w,
                            const nibble::quantize_options& options) = nullptr;
-  void (*dequantize)(const std::uint8_t* w, nibble::matrix_view<float> y) = nullptr;
+  nibble::errc (*dequantize)(const std::uint8_t* w, nibble::matrix_view<float> y) = nullptr;
 
   /// Bits per weight of a matrix that is no special case: large, its sides multiples of every
   /// block.
@@ -40,7 +40,7 @@ any_format make_any_format() {
     return nibble::quantize<F>(x, nibble::quantized_view<F>(w, x.rows, x.cols), options);
   };
   f.dequantize = [](const std::uint8_t* w, nibble::matrix_view<float> y) {
-    nibble::dequantize(nibble::quantized_view<const F>(w, y.rows, y.cols), y);
+    return nibble::dequantize(nibble::quantized_view<const F>(w, y.rows, y.cols), y);
   };
   return f;
 }

@@ -132,8 +132,8 @@ struct observed {
     auto observer = value_of(
         nibble::second_moment_observer::create(nibble::slot_layout::per_channel(seen.cols)));
     require(observer.observe(seen.view()));
-    observer.copy_amax(amax);
-    observer.copy_mean_squares(second_moments);
+    require(observer.copy_amax(amax));
+    require(observer.copy_mean_squares(second_moments));
     std::vector<double> sum(seen.cols);
     for (std::size_t i = 0; i < w.values.size(); ++i) {
       sum[i % w.cols] += static_cast<double>(w.values[i]) * static_cast<double>(w.values[i]);

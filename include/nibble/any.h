@@ -29,7 +29,7 @@ namespace nibble::inline NIBBLE_ABI {
 /// the bytes of a tensor.
 ///
 /// @return shape_mismatch if their number is not that of the format and shape (padding behind the
-///         last section may be missing); overflow, out_of_memory.
+///         last section may be missing); overflow, out_of_memory; invalid_argument: a null span.
 [[nodiscard]] inline result<any_packed_matrix> pack(const any_format& f,
                                                     std::span<const std::byte> quantized,
                                                     std::size_t rows, std::size_t cols,
@@ -37,6 +37,7 @@ namespace nibble::inline NIBBLE_ABI {
   constexpr std::size_t limit = std::numeric_limits<std::size_t>::max() / 4096;
   if (rows > limit || cols > limit || (cols != 0 && rows > limit / cols)) return errc::overflow;
   const std::size_t bytes = f.quantized_bytes(rows, cols);
+  if (quantized.data() == nullptr && bytes != 0) return errc::invalid_argument;
   if (quantized.size() < bytes || quantized.size() - bytes >= 64) return errc::shape_mismatch;
   return f.pack_quantized(f, reinterpret_cast<const std::uint8_t*>(quantized.data()), rows, cols,
                           with);
@@ -56,14 +57,17 @@ namespace nibble::inline NIBBLE_ABI {
   auto parts = split_outliers(w, rule, type);
   if (!parts) return parts.error();
   auto packed = pack(f, parts->rest(), with, options);
-  if (packed) packed->attach(std::move(parts->part));
+  if (!packed) return packed;
+  if (const errc e = packed->attach(std::move(parts->part)); e != errc::ok) return e;
   return packed;
 }
 
-/// As gemm(), gemv(), gemm_gated(), gemm_many() and explain() of a known format.
+/// As gemm(), gemv(), gemm_gated(), gemm_many() and explain() of a known format. invalid_argument
+/// besides: a view without a format.
 [[nodiscard]] inline errc gemm(const any_packed_view& w, const activations& x, const results& y,
                                context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
+  if (w.format == nullptr) return errc::invalid_argument;
   const detail::gemm_item item = detail::item_of(w.data, x, y, post);
   return w.format->multiply({&item, 1}, x, with, options);
 }
@@ -73,14 +77,16 @@ namespace nibble::inline NIBBLE_ABI {
   return gemm(w, matrix_view<const float>(x.data(), 1, x.size()),
               matrix_view<float>(y.data(), 1, y.size()), with, post, options);
 }
-/// Both matrices are of one format.
+/// Both matrices are of one format, else invalid_argument.
 [[nodiscard]] inline errc gemm_gated(const any_packed_view& gate, const any_packed_view& up,
                                      const activations& x, const results& y, context& with,
                                      const epilogue& gate_post,
                                      const second_channels& up_channels = {},
                                      const gemm_options& options = {}) noexcept {
-  NIBBLE_ASSERT(gate.format->fingerprint == up.format->fingerprint,
-                "gemm_gated: the two matrices differ in format");
+  if (gate.format == nullptr || up.format == nullptr ||
+      gate.format->fingerprint != up.format->fingerprint) {
+    return errc::invalid_argument;
+  }
   const detail::gemm_item item = detail::item_of(gate.data, x, y, gate_post, &up.data, up_channels);
   return gate.format->multiply({&item, 1}, x, with, options);
 }
@@ -95,38 +101,65 @@ struct any_product {
   std::size_t num_rows = 0;
 };
 
-/// Of any formats. Neighbours of one format share what is prepared of x, and what outliers_found
-/// counts: it has the numbers of the last of them.
-[[nodiscard]] inline errc gemm_many(std::span<const any_product> products, const activations& x,
-                                    context& with, const gemm_options& options = {}) noexcept {
-  NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
-  std::array<detail::gemm_item, max_products> items;
+namespace detail {
+
+/// Calls fn(format, items) for neighbours of one format, until it returns an error.
+template <class Fn>
+errc for_each_run(std::span<const any_product> products, const activations& x, Fn&& fn) noexcept {
+  std::array<gemm_item, max_products> items;
   std::size_t n = 0;
   errc e = errc::ok;
   for (std::size_t i = 0; i < products.size() && e == errc::ok; ++i) {
-    const any_product& p = products[i];
-    items[n++] = detail::item_of(p, x);
-    const any_format& f = *p.w.format;
+    const any_format& f = *products[i].w.format;
+    items[n++] = item_of(products[i], x);
     if (i + 1 == products.size() || products[i + 1].w.format->fingerprint != f.fingerprint) {
-      e = f.multiply({items.data(), n}, x, with, options);
+      e = fn(f, std::span<const gemm_item>(items.data(), n));
       n = 0;
     }
   }
   return e;
 }
+
+}  // namespace detail
+
+/// Of any formats. Neighbours of one format share what is prepared of x, and what outliers_found
+/// counts: it has the numbers of the last of them. Errors: as for product<F>; a wrong product
+/// leaves every y untouched.
+[[nodiscard]] inline errc gemm_many(std::span<const any_product> products, const activations& x,
+                                    context& with, const gemm_options& options = {}) noexcept {
+  if (products.size() > max_products) return errc::limit_exceeded;
+  bool mixed = false;
+  for (const any_product& p : products) {
+    if (p.w.format == nullptr) return errc::invalid_argument;
+    mixed = mixed || p.w.format->fingerprint != products.front().w.format->fingerprint;
+  }
+  if (mixed) {  // the first run would be written before the second is checked
+    const errc e = detail::for_each_run(
+        products, x, [&](const any_format& f, std::span<const detail::gemm_item> items) {
+          return f.check(items, x, options);
+        });
+    if (e != errc::ok) return e;
+  }
+  return detail::for_each_run(products, x,
+                              [&](const any_format& f, std::span<const detail::gemm_item> items) {
+                                return f.multiply(items, x, with, options);
+                              });
+}
 [[nodiscard]] inline call_plan explain(const any_packed_view& w, const activations& x,
                                        const context& with, const gemm_options& options = {},
                                        number_type y_type = number_type::f32) noexcept {
+  if (w.format == nullptr) return {.error = errc::invalid_argument};
   return w.format->explain(w.data, x, with, options, y_type);
 }
 
 /// The values of a packed matrix, in every bit those of its quantized rows, with its outliers.
 /// Unpacks all of it first: out_of_memory if there is no room.
 [[nodiscard]] inline errc dequantize(const any_packed_view& w, matrix_view<float> y) noexcept {
-  NIBBLE_ASSERT(w.rows() == y.rows && w.cols() == y.cols, "dequantize: shapes of w and y differ");
+  if (w.format == nullptr) return errc::invalid_argument;
+  if (w.rows() != y.rows || w.cols() != y.cols) return errc::shape_mismatch;
+  if (!detail::is_there(w.data) || !y.valid()) return errc::invalid_argument;
   const errc e = w.format->dequantize(w.data, y);
-  if (e == errc::ok) add_outliers(w.data.outliers, y);
-  return e;
+  return e == errc::ok ? add_outliers(w.data.outliers, y) : e;
 }
 
 namespace detail {

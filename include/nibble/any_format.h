@@ -29,6 +29,8 @@ struct any_format {
                                               context&) noexcept = nullptr;
   result<any_packed_matrix> (*pack_floats)(const any_format&, matrix_view<const float>,
                                            const quantize_options&, context&) noexcept = nullptr;
+  errc (*check)(std::span<const detail::gemm_item>, const activations&,
+                const gemm_options&) noexcept = nullptr;
   errc (*multiply)(std::span<const detail::gemm_item>, const activations&, context&,
                    const gemm_options&) noexcept = nullptr;
   call_plan (*explain)(const packed_data&, const activations&, const context&, const gemm_options&,
@@ -41,11 +43,15 @@ struct any_packed_view {
   const any_format* format = nullptr;
   packed_data data;
 
-  [[nodiscard]] std::string_view name() const noexcept { return format->name; }
+  /// Empty, and the format null, for a view of nothing.
+  [[nodiscard]] std::string_view name() const noexcept {
+    return format == nullptr ? std::string_view() : format->name;
+  }
   [[nodiscard]] std::size_t rows() const noexcept { return data.shape.rows; }
   [[nodiscard]] std::size_t cols() const noexcept { return data.shape.cols; }
   /// Bytes of codes, scales, outliers and padding.
   [[nodiscard]] std::size_t bytes() const noexcept {
+    if (format == nullptr) return 0;
     return detail::packed_sizes_of(format->structure, data.shape, data.super_every).total +
            detail::outlier_sizes_of(data.outliers, rows(), cols()).total;
   }
@@ -67,10 +73,11 @@ class any_packed_matrix {
   [[nodiscard]] std::size_t bytes() const noexcept { return view_.bytes(); }
 
   /// As packed_matrix::attach().
-  void attach(packed_outliers o) noexcept {
-    o.check(rows(), cols());
+  [[nodiscard]] errc attach(packed_outliers o) noexcept {
+    if (const errc e = o.check(rows(), cols()); e != errc::ok) return e;
     outliers_ = std::move(o);
     view_.data.outliers = outliers_.view();
+    return errc::ok;
   }
 
  private:
@@ -120,14 +127,13 @@ struct erased_functions {
     auto q = quantized_matrix<F>::create(w.shape.rows, w.shape.cols);
     if (!q) return q.error();
     if (const errc e = unpack<F>(view(w), q->view()); e != errc::ok) return e;
-    nibble::dequantize<F>(q->view(), y);
-    return errc::ok;
+    return nibble::dequantize<F>(q->view(), y);
   }
 
   static constexpr any_format table = {
-      F::name,          fingerprint_of<F>(), structure_of<F>(), &make_packed_data<F>, &supports<F>,
-      &quantized_bytes, &pack_quantized,     &pack_floats,      &multiply_items<F>,   &explain,
-      &dequantize};
+      F::name,         fingerprint_of<F>(), structure_of<F>(), &make_packed_data<F>,
+      &supports<F>,    &quantized_bytes,    &pack_quantized,   &pack_floats,
+      &check_items<F>, &multiply_items<F>,  &explain,          &dequantize};
 };
 
 }  // namespace detail

@@ -5,6 +5,7 @@
 
 #include <span>
 
+#include "nibble/core/errors.h"
 #include "nibble/element/all.h"
 
 namespace nibble::inline NIBBLE_ABI {
@@ -15,15 +16,17 @@ namespace nibble::inline NIBBLE_ABI {
 /// @param codes   as many, one per code unit; 4-bit codes are not packed. Must not overlap values.
 ///
 /// The same bits on every target as E::encode. Any length and alignment; nothing outside the spans
-/// is touched. Allocates nothing, never throws.
+/// is touched. shape_mismatch: the spans differ in length, and nothing is written. Allocates
+/// nothing, never throws.
 template <element E>
-void encode_values(std::span<const float> values, std::span<typename E::code> codes,
-                   encode_policy policy = {}) noexcept;
+[[nodiscard]] errc encode_values(std::span<const float> values, std::span<typename E::code> codes,
+                                 encode_policy policy = {}) noexcept;
 
 /// Decodes every code: values[i] = E::decode(codes[i]). Bits above E::bits are ignored. The rest as
 /// in encode_values().
 template <element E>
-void decode_values(std::span<const typename E::code> codes, std::span<float> values) noexcept;
+[[nodiscard]] errc decode_values(std::span<const typename E::code> codes,
+                                 std::span<float> values) noexcept;
 
 }  // namespace nibble::inline NIBBLE_ABI
 
@@ -50,17 +53,19 @@ void decode_values(const typename E::code* codes, std::size_t n, float* values) 
 }  // namespace detail
 
 template <element E>
-NIBBLE_SHIM void encode_values(std::span<const float> values, std::span<typename E::code> codes,
+NIBBLE_SHIM errc encode_values(std::span<const float> values, std::span<typename E::code> codes,
                                encode_policy policy) noexcept {
-  NIBBLE_ASSERT(values.size() == codes.size(), "one code per value");
+  if (values.size() != codes.size()) return errc::shape_mismatch;
   detail::encode_values<E>(values.data(), values.size(), codes.data(), policy);
+  return errc::ok;
 }
 
 template <element E>
-NIBBLE_SHIM void decode_values(std::span<const typename E::code> codes,
+NIBBLE_SHIM errc decode_values(std::span<const typename E::code> codes,
                                std::span<float> values) noexcept {
-  NIBBLE_ASSERT(values.size() == codes.size(), "one value per code");
+  if (values.size() != codes.size()) return errc::shape_mismatch;
   detail::decode_values<E>(codes.data(), codes.size(), values.data());
+  return errc::ok;
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

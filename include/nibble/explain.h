@@ -13,6 +13,7 @@ namespace nibble::inline NIBBLE_ABI {
 
 /// What a call comes to. Texts are static.
 struct call_plan {
+  errc error = errc::ok;    ///< what gemm() would return instead; the rest then says nothing
   const char* target = "";  ///< as current_target()
   compute_path path = compute_path::exact;
   const char* reason = "";        ///< why this path
@@ -38,12 +39,18 @@ struct call_plan {
 
 /// What gemm(w, x, y, with, ..., options) would do on the current target, for y of y_type.
 ///
-/// Nothing is computed or allocated, and x.data is not read: its type and shape are enough.
+/// Nothing is computed or allocated, and x.data is not read: its type and shape are enough. A path
+/// that the format lacks, an x that does not fit or a y_type outside its enumeration is told by
+/// `error`.
 template <format F>
 [[nodiscard]] inline call_plan explain(packed_view<F> w, const activations& x, const context& with,
                                        const gemm_options& options = {},
                                        number_type y_type = number_type::f32) noexcept {
-  NIBBLE_ASSERT(supports<F>(options.path), "explain: the format has no integer path");
+  call_plan c;
+  c.error = detail::check_options(options, detail::codec_of_format<F>.has_levels);
+  if (c.error == errc::ok) c.error = detail::check_shape(x, w.data.shape);
+  if (c.error == errc::ok && !detail::is_number_type(y_type)) c.error = errc::invalid_argument;
+  if (c.error != errc::ok) return c;
   detail::gemm_item item;
   item.w = &w.data;
   item.num_rows = x.rows;
@@ -56,7 +63,6 @@ template <format F>
   const std::uint64_t m = x.rows;
   const std::uint64_t n = w.rows();
   const std::uint64_t k = w.cols();
-  call_plan c;
   c.target = p.target;
   c.path = p.path;
   c.reason = p.reason;
@@ -96,6 +102,10 @@ struct plan_text {
 
 [[nodiscard]] inline plan_text to_text(const call_plan& c) noexcept {
   plan_text t;
+  if (c.error != errc::ok) {
+    std::snprintf(t.text, sizeof t.text, "refused: %s\n", message(c.error));
+    return t;
+  }
   const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
   std::snprintf(t.text, sizeof t.text,
                 "path %s on %s: %s\n"

@@ -3,7 +3,7 @@
 #ifndef NIBBLE_GEMM_H_
 #define NIBBLE_GEMM_H_
 
-#include "nibble/format/gemm_args.h"
+#include "nibble/format/gemm_checks.h"
 #include "nibble/pack.h"
 
 namespace nibble::inline NIBBLE_ABI {
@@ -20,38 +20,15 @@ using element_of_format = typename parts_of<typename meaning_of<F>::type>::eleme
 template <class F>
 inline constexpr const codec_info& codec_of_format = codec_info_of<element_of_format<F>>;
 
-inline void check_item(const gemm_item& item, const activations& x) noexcept {
-  static_cast<void>(item);
-  static_cast<void>(x);
-  NIBBLE_ASSERT(item.w->shape.cols == x.cols, "gemm: x and w differ in k");
-  NIBBLE_ASSERT(item.y.cols == item.w->shape.rows, "gemm: y has as many columns as w has rows");
-  NIBBLE_ASSERT(item.x_rows != nullptr || item.num_rows == x.rows, "gemm: rows of x and y differ");
-  NIBBLE_ASSERT(item.y_rows != nullptr || item.y.rows >= item.num_rows, "gemm: y has too few rows");
-  NIBBLE_ASSERT(item.pair == nullptr || item.pair->shape == item.w->shape,
-                "gemm_gated: the two matrices differ in shape");
-  NIBBLE_ASSERT(!is_code(x.type) || x.scales != nullptr || x.rows == 0,
-                "gemm: int8 and uint8 activations need scales");
-  NIBBLE_ASSERT(x.scale_cols == 0 || x.cols == 0 ||
-                    (x.scale_cols % item.w->shape.block == 0 && x.order == nullptr),
-                "gemm: scale_cols is a multiple of w's block length, and columns are in order");
-  NIBBLE_ASSERT(item.y.data != nullptr || item.num_rows == 0 || item.y.cols == 0,
-                "gemm: null result");
-}
-
-/// Outlier columns are left out of x, which all matrices of a call share.
-inline bool same_columns(const outlier_data& a, const outlier_data& b) noexcept {
-  return a.num_columns == b.num_columns &&
-         (a.num_columns == 0 || std::memcmp(a.columns, b.columns, a.num_columns * 4) == 0);
-}
-
 }  // namespace detail
 
 /// Whether a format has a path. All have bf16 and exact; integer needs codes that are whole numbers
-/// or, of 4 bits, any. To force a path that a format lacks is a wrong call.
+/// or, of 4 bits, any. A call that asks for another path gets invalid_argument.
 template <format F>
 [[nodiscard]] constexpr bool supports(compute_path path) noexcept {
-  return path != compute_path::integer ||
-         detail::codec_of<detail::element_of_format<F>>::has_levels;
+  return path <= compute_path::exact &&
+         (path != compute_path::integer ||
+          detail::codec_of<detail::element_of_format<F>>::has_levels);
 }
 
 namespace detail {
@@ -80,20 +57,20 @@ inline gemm_item item_of(const Product& p, const activations& x) noexcept {
   return item;
 }
 
-/// Checks a call and makes it.
+/// Checks a call alone.
+template <format F>
+inline errc check_items(std::span<const gemm_item> items, const activations& x,
+                        const gemm_options& options) noexcept {
+  return check_call({items, x, options, &codec_of_format<F>, nullptr});
+}
+
+/// Checks a call and makes it. At least one item.
 template <format F>
 inline errc multiply_items(std::span<const gemm_item> items, const activations& x, context& with,
                            const gemm_options& options) noexcept {
-  NIBBLE_ASSERT(supports<F>(options.path), "gemm: the format has no integer path");
-  for (const gemm_item& item : items) {
-    check_item(item, x);
-    NIBBLE_ASSERT(
-        same_columns(item.w->outliers, items.front().w->outliers) &&
-            (item.pair == nullptr || same_columns(item.pair->outliers, items.front().w->outliers)),
-        "gemm: matrices that share x have the same outlier columns");
-  }
   const gemm_args args{items, x, options, &codec_of_format<F>, &with};
-  return gemm_entry<kind_of<F>>(args);
+  const errc e = check_call(args);
+  return e == errc::ok ? gemm_entry<kind_of<F>>(args) : e;
 }
 
 }  // namespace detail
@@ -105,7 +82,11 @@ inline errc multiply_items(std::span<const gemm_item> items, const activations& 
 /// @param y     [m x n], written once, never read; must not overlap x or w. May be the epilogue's
 ///              residual.
 /// @param with  threads and scratch. Nothing is allocated once it is warm.
-/// @return ok, or out_of_memory (y is then unspecified).
+/// @return ok; out_of_memory (y is then unspecified); for a wrong call, in every build and before
+///         y is touched, shape_mismatch where sizes disagree (x and w in k, y too small, outliers
+///         of another shape) and invalid_argument (null pointers, a path that the format lacks,
+///         values outside an enumeration, an entry of `order` that is no column of x, bad
+///         requantization).
 ///
 /// Integer path: the same bits on every CPU, for any number of threads and rows. Other paths: the
 /// same bits for any number of threads and rows on one target. Errors against exact arithmetic:
@@ -138,7 +119,8 @@ template <format F>
 }
 
 /// y = act(gate) * up, each of them a product with its own channel scales and biases: the pair of
-/// SwiGLU. `gate_post` says act and everything that follows; both have one shape.
+/// SwiGLU. `gate_post` says act and everything that follows; both have one shape, else the call
+/// gets shape_mismatch.
 template <format F>
 [[nodiscard]] inline errc gemm_gated(packed_view<F> gate, packed_view<F> up, const activations& x,
                                      const results& y, context& with, const epilogue& gate_post,
@@ -166,11 +148,13 @@ inline constexpr std::size_t max_products = 256;
 
 /// Several products with one x, which is quantized once: q, k and v of attention, gate and up, or
 /// the experts of a mixture, each with the rows that are routed to it. All matrices have the same
-/// k. No row of a y may be written twice.
+/// k and the same outlier columns. No row of a y may be written twice.
+///
+/// Errors: those of gemm(), before any y is touched, and limit_exceeded: more than max_products.
 template <format F>
 [[nodiscard]] inline errc gemm_many(std::span<const product<F>> products, const activations& x,
                                     context& with, const gemm_options& options = {}) noexcept {
-  NIBBLE_ASSERT(products.size() <= max_products, "gemm_many: too many products");
+  if (products.size() > max_products) return errc::limit_exceeded;
   std::array<detail::gemm_item, max_products> items;
   std::size_t n = 0;
   for (const product<F>& p : products) items[n++] = detail::item_of(p, x);

@@ -44,7 +44,12 @@ struct matrix_view {
     return row_data(r)[c];
   }
   [[nodiscard]] constexpr std::size_t size() const noexcept { return rows * cols; }
-  [[nodiscard]] constexpr bool empty() const noexcept { return size() == 0; }
+  [[nodiscard]] constexpr bool empty() const noexcept { return rows == 0 || cols == 0; }
+  /// Whether there is an array behind it whose rows lie apart: what functions check that return an
+  /// error, since members can be set to anything.
+  [[nodiscard]] constexpr bool valid() const noexcept {
+    return empty() || (data != nullptr && (rows == 1 || stride >= cols));
+  }
 };
 
 }  // namespace nibble::inline NIBBLE_ABI

@@ -20,9 +20,15 @@ struct error_metrics {
   double dot = 0;        ///< sum of x * y
   std::size_t count = 0;
 
-  /// Adds the differences of y from x, two matrices of one shape. NaN makes every figure NaN.
+  /// Adds the differences of y from x, two matrices of one shape. NaN makes every figure NaN, and
+  /// so do matrices of two shapes or without data.
   void add(matrix_view<const float> x, matrix_view<const float> y) noexcept {
-    NIBBLE_ASSERT(x.rows == y.rows && x.cols == y.cols, "metrics: shapes differ");
+    if (x.rows != y.rows || x.cols != y.cols || !x.valid() || !y.valid()) {
+      signal = noise = abs_error = max_error = energy = dot =
+          std::numeric_limits<double>::quiet_NaN();
+      ++count;
+      return;
+    }
     for (std::size_t r = 0; r < x.rows; ++r) {
       const float* a = x.row_data(r);
       const float* b = y.row_data(r);

@@ -25,7 +25,8 @@ namespace nibble::inline NIBBLE_ABI {
 ///              rest; columns become f32 where some weight is not exact.
 /// @return invalid_argument: a threshold, a fraction (0 to 1) or a statistic is NaN or negative, or
 /// a
-///         listed column is not below k. shape_mismatch: not k statistics. non_finite: a NaN or an
+///         listed column is not below k; w has no data, or a choice is outside its enumeration.
+///         shape_mismatch: not k statistics. non_finite: a NaN or an
 ///         infinity in w. overflow: a single outlier is too large for the type asked for.
 ///         limit_exceeded: 2^32 single outliers and more, or columns. out_of_memory.
 ///
@@ -50,7 +51,8 @@ template <format F>
   const auto rest = quantize<F>(parts->rest(), options);
   if (!rest) return rest.error();
   auto packed = pack<F>(*rest, with);
-  if (packed) packed->attach(std::move(parts->part));
+  if (!packed) return packed;
+  if (const errc e = packed->attach(std::move(parts->part)); e != errc::ok) return e;
   return packed;
 }
 

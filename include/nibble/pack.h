@@ -56,11 +56,13 @@ class packed_matrix {
   [[nodiscard]] packed_view<F> view() const noexcept { return {data_}; }
   operator packed_view<F>() const noexcept { return view(); }  // NOLINT: implicit by design
 
-  /// Outliers of this matrix, which products add from now on; they replace earlier ones.
-  void attach(packed_outliers o) noexcept {
-    o.check(rows(), cols());
+  /// Outliers of this matrix, which products add from now on; they replace earlier ones. Errors:
+  /// those of packed_outliers::check(), and nothing has changed.
+  [[nodiscard]] errc attach(packed_outliers o) noexcept {
+    if (const errc e = o.check(rows(), cols()); e != errc::ok) return e;
     outliers_ = std::move(o);
     data_.outliers = outliers_.view();
+    return errc::ok;
   }
 
   /// For what fills the buffer: pack() and readers of files.
@@ -82,7 +84,7 @@ class packed_matrix {
 ///
 /// @param from  [n x k], any n and k. Only read; may be dropped afterwards.
 /// @param with  threads; panels of 16 rows are shared out. Its scratch is not used.
-/// @return the packed matrix, or overflow / out_of_memory.
+/// @return the packed matrix, or overflow / out_of_memory; invalid_argument: a view without data.
 ///
 /// Bytes: those of `from`, plus padding of n to 16, of blocks to 16 or multiples of 32 columns, of
 /// k to 32, and of scale codes to whole bytes (q4_K: 4.63 bits per weight instead of 4.5).
@@ -90,6 +92,7 @@ template <format F>
 [[nodiscard]] result<packed_matrix<F>> pack(quantized_view<const F> from, context& with) noexcept {
   auto m = packed_matrix<F>::create(from.rows, from.cols);
   if (!m) return m;
+  if (!from.valid()) return errc::invalid_argument;
   detail::pack_center<F>(from, m->data());
   struct job {
     quantized_view<const F> from;
@@ -126,6 +129,8 @@ template <format F>
 /// these are the rows that they were split from (add_outliers() gives dequantized rows theirs).
 ///
 /// @param to  [n x k], written completely, padding included.
+/// @return ok; shape_mismatch; invalid_argument: no data on one side; out_of_memory, for wire
+///         formats
 ///
 /// Wire formats are written as their records; fields that a reader ignores are made anew. Does not
 /// compile for the few formats of one's own whose scales have a shift per block or are nested three
@@ -133,7 +138,8 @@ template <format F>
 template <format F>
 requires detail::unpackable<F>
 [[nodiscard]] errc unpack(packed_view<F> from, quantized_view<F> to) noexcept {
-  NIBBLE_ASSERT(from.rows() == to.rows && from.cols() == to.cols, "unpack: shapes differ");
+  if (from.rows() != to.rows || from.cols() != to.cols) return errc::shape_mismatch;
+  if (!detail::is_there(from.data) || !to.valid()) return errc::invalid_argument;
   return detail::unpack_rows<F>(from.data, to);
 }
 template <format F>

@@ -19,7 +19,9 @@ namespace nibble::inline NIBBLE_ABI {
 /// @param options  scale rule, MX scale rounding, importance, report. Importance needs k entries
 /// for
 ///                 scale_rule::weighted.
-/// @return ok; non_finite if asked to reject NaN and infinities (w is then unspecified);
+/// @return ok; shape_mismatch: x and w, or importance and k; invalid_argument: a view without data,
+///         a percentile outside (50, 100], an option outside its enumeration (nothing is written
+///         then); non_finite if asked to reject NaN and infinities (w is then unspecified);
 ///         out_of_memory if a format whose scales span rows finds no room for them (20 to 25 bytes
 ///         per block; other formats of the catalogue allocate nothing).
 ///
@@ -50,13 +52,15 @@ template <format F>
 /// @param y  [n x k], written once, never read; must not overlap w. Large outputs whose rows are
 ///           64-byte aligned are written past the caches.
 ///
-/// Never fails, allocates nothing, one thread. Time is about the bytes of y over memory bandwidth.
+/// @return ok; shape_mismatch; invalid_argument: a view without data. Nothing is written then.
+///
+/// Allocates nothing, one thread. Time is about the bytes of y over memory bandwidth.
 template <class F>
-void dequantize(quantized_view<F> w, matrix_view<float> y) noexcept;
+[[nodiscard]] errc dequantize(quantized_view<F> w, matrix_view<float> y) noexcept;
 
 template <format F>
-void dequantize(const quantized_matrix<F>& w, matrix_view<float> y) noexcept {
-  dequantize(w.view(), y);
+[[nodiscard]] errc dequantize(const quantized_matrix<F>& w, matrix_view<float> y) noexcept {
+  return dequantize(w.view(), y);
 }
 
 namespace detail {
@@ -67,26 +71,35 @@ errc quantize_entry(matrix_view<const float> x, const basic_section<std::uint8_t
 template <format F>
 void dequantize_entry(const dequantize_args& args) noexcept;
 
+/// Options for k columns.
+inline errc check_options(const quantize_options& o, std::size_t cols) noexcept {
+  if (o.rule > scale_rule::weighted || o.mx > mx_scale::round_up) return errc::invalid_argument;
+  if (o.rule == scale_rule::percentile && !(o.percentile > 50 && o.percentile <= 100)) {
+    return errc::invalid_argument;
+  }
+  if (o.rule == scale_rule::weighted && o.importance.size() != cols) return errc::shape_mismatch;
+  return errc::ok;
+}
+
 }  // namespace detail
 
 template <format F>
 inline errc quantize(matrix_view<const float> x, quantized_view<F> w,
                      const quantize_options& options) noexcept {
-  NIBBLE_ASSERT(x.rows == w.rows && x.cols == w.cols, "quantize: shapes of x and w differ");
-  NIBBLE_ASSERT(options.rule != scale_rule::weighted || options.importance.size() == x.cols,
-                "quantize: weighted needs one importance per column");
-  NIBBLE_ASSERT(options.rule != scale_rule::percentile ||
-                    (options.percentile > 50 && options.percentile <= 100),
-                "quantize: a percentile lies in (50, 100]");
+  if (x.rows != w.rows || x.cols != w.cols) return errc::shape_mismatch;
+  if (!x.valid() || !w.valid()) return errc::invalid_argument;
+  if (const errc e = detail::check_options(options, x.cols); e != errc::ok) return e;
   return detail::quantize_entry<F>(x, w.sections.data(), options);
 }
 
 template <class F>
-inline void dequantize(quantized_view<F> w, matrix_view<float> y) noexcept {
-  NIBBLE_ASSERT(y.rows == w.rows && y.cols == w.cols, "dequantize: shapes of w and y differ");
+inline errc dequantize(quantized_view<F> w, matrix_view<float> y) noexcept {
+  if (y.rows != w.rows || y.cols != w.cols) return errc::shape_mismatch;
+  if (!w.valid() || !y.valid()) return errc::invalid_argument;
   const quantized_view<const F> from = w;
   detail::dequantize_entry<std::remove_const_t<F>>(
       {from.sections.data(), from.rows, from.cols, y.data, y.stride});
+  return errc::ok;
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

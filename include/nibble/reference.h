@@ -44,7 +44,7 @@ void dequantize(quantized_view<const F> w, matrix_view<float> y) {
     using M = typename F::meaning;
     std::vector<std::uint8_t> bytes(quantized_view<M>::buffer_bytes(w.rows, w.cols));
     const quantized_view<M> parts(bytes.data(), w.rows, w.cols);
-    from_wire<F>(w, parts);
+    static_cast<void>(from_wire<F>(w, parts));
     reference::dequantize<M>(parts, y);  // not the kernel, which argument lookup prefers
   } else {
     for (std::size_t r = 0; r < w.rows; ++r) {
@@ -349,7 +349,7 @@ void quantize_record(matrix_view<const float> x, float row_mean_square,
   if (scales.values.empty()) {
     scales = quantize_blocks<M>(x, part.sections.data(), M::rule, o, report);
   }
-  to_wire<F>(part, quantized_view<F>(record, 1, F::block_values));
+  static_cast<void>(to_wire<F>(part, quantized_view<F>(record, 1, F::block_values)));
   if constexpr (requires { F::layout::finish(record, record, scales.values.data()); }) {
     std::vector<std::uint8_t> codes(F::block_values);
     for (std::size_t i = 0; i < codes.size(); ++i) {

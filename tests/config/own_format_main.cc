@@ -24,7 +24,8 @@ int check() {
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = static_cast<float>(i * 29 % 83) * 0.37f - 9.0f;
   const auto w = nibble::quantize<F>(nibble::matrix_view<const float>(x.data(), rows, cols));
   if (!w) return 1;
-  nibble::dequantize(*w, nibble::matrix_view<float>(y.data(), rows, cols));
+  const nibble::matrix_view<float> back(y.data(), rows, cols);
+  if (nibble::dequantize(*w, back) != nibble::errc::ok) return 1;
   nibble::reference::dequantize<F>(w->view(),
                                    nibble::matrix_view<float>(expected.data(), rows, cols));
   const bool equal = std::equal(y.begin(), y.end(), expected.begin());

@@ -20,8 +20,11 @@ template <class E>
     values[i] = static_cast<float>(static_cast<int>(i * 37 % 101) - 50) * 0.171f;
   }
   std::vector<typename E::code> codes(n);
-  nibble::encode_values<E>(std::span<const float>(values), std::span<typename E::code>(codes));
-  nibble::decode_values<E>(std::span<const typename E::code>(codes), std::span<float>(decoded));
+  const std::span<typename E::code> all(codes);
+  if (nibble::encode_values<E>(std::span<const float>(values), all) != nibble::errc::ok ||
+      nibble::decode_values<E>(all, std::span<float>(decoded)) != nibble::errc::ok) {
+    return 1;
+  }
   for (std::size_t i = 0; i < n; ++i) {
     const float expected = E::decode(codes[i]);
     if (codes[i] != E::encode(values[i]) || std::memcmp(&decoded[i], &expected, 4) != 0) {

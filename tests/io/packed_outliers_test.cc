@@ -44,7 +44,8 @@ std::vector<float> some_halves(std::size_t n, std::size_t k) {
 packed_matrix<some_format> with_outliers(std::size_t n, std::size_t k, outlier_type type) {
   const std::vector<float> w = some_halves(n, k);
   auto m = make_packed<some_format>(n, k);
-  m.attach(both_kinds({w.data(), n, k}, static_cast<std::uint32_t>(k - 1), type));
+  REQUIRE(m.attach(both_kinds({w.data(), n, k}, static_cast<std::uint32_t>(k - 1), type)) ==
+          errc::ok);
   return m;
 }
 

@@ -40,7 +40,7 @@ struct erased_format {
   std::vector<section_size> (*section_sizes)(std::size_t rows, std::size_t cols);
   errc (*quantize)(matrix_view<const float> x, sections w, const quantize_options& o);
   errc (*reference_quantize)(matrix_view<const float> x, sections w, const quantize_options& o);
-  void (*dequantize)(const_sections w, matrix_view<float> y);
+  errc (*dequantize)(const_sections w, matrix_view<float> y);
   void (*reference_dequantize)(const_sections w, matrix_view<float> y);
 };
 

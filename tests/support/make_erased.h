@@ -59,7 +59,7 @@ erased_format make_erased() {
     return nibble::reference::quantize<F>(x, view_of<F>(w, x.rows, x.cols), o);
   };
   f.dequantize = [](const_sections w, matrix_view<float> y) {
-    nibble::dequantize(view_of<F>(w, y.rows, y.cols), y);
+    return nibble::dequantize(view_of<F>(w, y.rows, y.cols), y);
   };
   f.reference_dequantize = [](const_sections w, matrix_view<float> y) {
     nibble::reference::dequantize<F>(view_of<F>(w, y.rows, y.cols), y);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// What can be wrong with data from outside: error codes and a value-or-error. Wrong calls are
-// checked with NIBBLE_ASSERT instead.
+// Error codes and a value-or-error: for data from outside, and for calls whose sizes, pointers or
+// choices do not fit. NIBBLE_ASSERT is for what no input can cause.
 #ifndef NIBBLE_CORE_ERRORS_H_
 #define NIBBLE_CORE_ERRORS_H_
 
@@ -26,7 +26,7 @@ enum class errc : std::uint8_t {
   duplicate_name,    // two tensors or keys of one name
   unknown_type,      // an element type this reader does not know
   shape_mismatch,    // sizes do not agree with each other
-  limit_exceeded,    // larger than the reader's documented limits
+  limit_exceeded,    // larger than the documented limits of a reader or function
   non_finite,        // NaN or infinity where the caller asked for none
   invalid_argument,  // an argument is outside its range
 };
@@ -48,7 +48,7 @@ enum class errc : std::uint8_t {
     case errc::duplicate_name: return "a name occurs twice in the file";
     case errc::unknown_type: return "an element type in the file is unknown";
     case errc::shape_mismatch: return "sizes do not match";
-    case errc::limit_exceeded: return "the file exceeds this reader's limits";
+    case errc::limit_exceeded: return "a size exceeds the documented limit";
     case errc::non_finite: return "the data holds NaN or infinity";
     case errc::invalid_argument: return "an argument is outside its range";
   }
@@ -76,6 +76,17 @@ class [[nodiscard]] result {
   constexpr const T* operator->() const noexcept { return check(), &*value_; }
   constexpr T& operator*() & noexcept { return value(); }
   constexpr const T& operator*() const& noexcept { return value(); }
+  constexpr T&& operator*() && noexcept { return std::move(*this).value(); }
+
+  /// The value, or `other` if there is none.
+  template <class U>
+  [[nodiscard]] constexpr T value_or(U&& other) const& noexcept {
+    return has_value() ? *value_ : static_cast<T>(std::forward<U>(other));
+  }
+  template <class U>
+  [[nodiscard]] constexpr T value_or(U&& other) && noexcept {
+    return has_value() ? *std::move(value_) : static_cast<T>(std::forward<U>(other));
+  }
 
  private:
   constexpr void check() const noexcept {

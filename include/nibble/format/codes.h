@@ -67,9 +67,12 @@ constexpr void store_base3(std::uint8_t* record, CodeAt&& code_at) {
 /// Codes and scales of a wire matrix, unchanged, as sections of its meaning.
 /// @param from  [n x k]
 /// @param to    [n x k], must not overlap `from`
+/// @return ok; shape_mismatch; invalid_argument: a view without data
 template <wire_format F>
-void from_wire(quantized_view<const F> from, quantized_view<typename F::meaning> to) noexcept {
-  NIBBLE_ASSERT(from.rows == to.rows && from.cols == to.cols, "from_wire: shapes differ");
+[[nodiscard]] errc from_wire(quantized_view<const F> from,
+                             quantized_view<typename F::meaning> to) noexcept {
+  if (from.rows != to.rows || from.cols != to.cols) return errc::shape_mismatch;
+  if (!from.valid() || !to.valid()) return errc::invalid_argument;
   const std::size_t records = extent::ceil_div(from.cols, F::block_values);
   detail::for_each_part<typename F::meaning>(
       from.rows, from.cols, [&]<class E>(std::size_t section, std::size_t rows, std::size_t cols) {
@@ -89,13 +92,16 @@ void from_wire(quantized_view<const F> from, quantized_view<typename F::meaning>
           }
         }
       });
+  return errc::ok;
 }
 
 /// The way back: sections of the meaning as records of a wire matrix. Values beyond the row's end
-/// are codes of zero; derived fields are made anew.
+/// are codes of zero; derived fields are made anew. Errors: those of from_wire().
 template <wire_format F>
-void to_wire(quantized_view<const typename F::meaning> from, quantized_view<F> to) noexcept {
-  NIBBLE_ASSERT(from.rows == to.rows && from.cols == to.cols, "to_wire: shapes differ");
+[[nodiscard]] errc to_wire(quantized_view<const typename F::meaning> from,
+                           quantized_view<F> to) noexcept {
+  if (from.rows != to.rows || from.cols != to.cols) return errc::shape_mismatch;
+  if (!from.valid() || !to.valid()) return errc::invalid_argument;
   using M = typename F::meaning;
   const std::size_t records = extent::ceil_div(from.cols, F::block_values);
   for (std::size_t r = 0; r < to.rows; ++r) {
@@ -128,6 +134,7 @@ void to_wire(quantized_view<const typename F::meaning> from, quantized_view<F> t
       }
     }
   }
+  return errc::ok;
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

@@ -56,7 +56,7 @@ struct epilogue {
   const void* residual =
       nullptr;  ///< [m x n] of residual_type; may be y itself, element by element
   number_type residual_type = number_type::f32;  ///< f32, bf16 or f16
-  std::size_t residual_stride = 0;               ///< in elements
+  std::size_t residual_stride = 0;               ///< in elements; 0: all rows share one
   float low = -std::numeric_limits<float>::infinity();
   float high = std::numeric_limits<float>::infinity();
   requantization requantize{};  ///< for results of int8 and uint8

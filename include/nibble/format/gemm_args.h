@@ -88,6 +88,13 @@ struct gemm_options {
   outlier_statistics* outliers_found = nullptr;  ///< written if a threshold is given; or null
 };
 
+namespace detail {
+/// A type of 16 bits, or one that no call takes.
+constexpr number_type half_or_none(number_type t) noexcept {
+  return t == number_type::bf16 || t == number_type::f16 ? t : static_cast<number_type>(255);
+}
+}  // namespace detail
+
 /// Activations [m x k]: floats of some type, or int8 / uint8 codes with scales.
 struct activations {
   const void* data = nullptr;
@@ -108,20 +115,24 @@ struct activations {
   std::size_t zero_stride = 1;                ///< 0: all rows share the first
 
   /// GPTQ's g_idx as a permutation: packed column j of w belongs to column order[j] of x. Null: in
-  /// order. [k], a permutation of 0 .. k-1.
+  /// order. [k], a permutation of 0 .. k-1. Every call checks that entries are below k; that none
+  /// occurs twice is up to who makes the list (the product is then of those columns).
   const std::uint32_t* order = nullptr;
 
   activations() = default;
+  activations(const float* x, std::size_t m, std::size_t k) noexcept
+      : data(x), rows(m), cols(k), stride(k) {}
   activations(matrix_view<const float> x) noexcept  // NOLINT: implicit by design
       : data(x.data), rows(x.rows), cols(x.cols), stride(x.stride) {}
   activations(matrix_view<float> x) noexcept  // NOLINT: implicit by design
       : activations(matrix_view<const float>(x)) {}
-  /// bf16 or f16 bits.
+  /// bf16 or f16 bits; a call with another type gets invalid_argument.
   activations(matrix_view<const std::uint16_t> x, number_type half) noexcept
-      : data(x.data), type(half), rows(x.rows), cols(x.cols), stride(x.stride) {
-    NIBBLE_ASSERT(half == number_type::bf16 || half == number_type::f16,
-                  "16-bit activations are bf16 or f16");
-  }
+      : data(x.data),
+        type(detail::half_or_none(half)),
+        rows(x.rows),
+        cols(x.cols),
+        stride(x.stride) {}
   activations(matrix_view<const std::int8_t> x, const float* row_scales) noexcept
       : data(x.data),
         type(number_type::int8),
@@ -175,13 +186,16 @@ struct results {
   std::size_t stride = 0;  ///< in elements
 
   results() = default;
+  results(float* y, std::size_t m, std::size_t n) noexcept : data(y), rows(m), cols(n), stride(n) {}
   results(matrix_view<float> y) noexcept  // NOLINT: implicit by design
       : data(y.data), rows(y.rows), cols(y.cols), stride(y.stride) {}
+  /// bf16 or f16; a call with another type gets invalid_argument.
   results(matrix_view<std::uint16_t> y, number_type half) noexcept
-      : data(y.data), type(half), rows(y.rows), cols(y.cols), stride(y.stride) {
-    NIBBLE_ASSERT(half == number_type::bf16 || half == number_type::f16,
-                  "16-bit results are bf16 or f16");
-  }
+      : data(y.data),
+        type(detail::half_or_none(half)),
+        rows(y.rows),
+        cols(y.cols),
+        stride(y.stride) {}
   results(matrix_view<std::int8_t> y) noexcept  // NOLINT: implicit by design
       : data(y.data), type(number_type::int8), rows(y.rows), cols(y.cols), stride(y.stride) {}
   results(matrix_view<std::uint8_t> y) noexcept  // NOLINT: implicit by design

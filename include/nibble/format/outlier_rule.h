@@ -112,6 +112,9 @@ constexpr bool picks_columns(const outlier_rule& r) noexcept {
 /// ok, invalid_argument or shape_mismatch.
 inline errc check_rule(const outlier_rule& r, std::size_t cols) noexcept {
   const auto is_number = [](float v) { return !is_nan(v) && v >= 0; };
+  if (r.kind > outlier_kind::columns_largest || r.scope > outlier_scope::tensor) {
+    return errc::invalid_argument;
+  }
   if (!is_number(r.threshold)) return errc::invalid_argument;
   if (!(r.fraction >= 0 && r.fraction <= 1)) return errc::invalid_argument;
   const bool has_statistic = r.kind == outlier_kind::sensitive ||
@@ -121,6 +124,7 @@ inline errc check_rule(const outlier_rule& r, std::size_t cols) noexcept {
   for (const float v : r.statistic) {
     if (!is_number(v)) return errc::invalid_argument;
   }
+  if (!r.list.empty() && r.list.data() == nullptr) return errc::invalid_argument;
   for (const std::uint32_t c : r.list) {
     if (c >= cols) return errc::invalid_argument;
   }

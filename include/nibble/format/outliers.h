@@ -42,6 +42,8 @@ struct outlier_data {
   const void* values = nullptr;                ///< [num_values]
   const std::uint32_t* columns = nullptr;      ///< [num_columns], ascending
   const void* column_values = nullptr;         ///< [panel][num_columns][16]
+  std::size_t matrix_rows = 0;                 ///< n, which row_begin and column_values depend on
+  std::size_t matrix_cols = 0;                 ///< k
 
   [[nodiscard]] constexpr bool empty() const noexcept { return num_values + num_columns == 0; }
 };
@@ -133,7 +135,13 @@ inline void for_each_outlier(const outlier_data& o, std::size_t rows, std::size_
 
 /// Gives a dequantized matrix its outliers: single ones are added in f32 to what is there, columns
 /// are written over it.
-inline void add_outliers(const outlier_data& o, matrix_view<float> w) noexcept {
+///
+/// shape_mismatch: outliers of a matrix of another shape. invalid_argument: their places do not
+/// ascend inside it, or w has no data. Nothing is written then.
+[[nodiscard]] inline errc add_outliers(const outlier_data& o, matrix_view<float> w) noexcept {
+  if (o.empty()) return errc::ok;
+  if (o.matrix_rows != w.rows || o.matrix_cols != w.cols) return errc::shape_mismatch;
+  if (!w.valid() || !detail::outliers_are_sound(o, w.rows, w.cols)) return errc::invalid_argument;
   outlier_data singles = o;
   singles.num_columns = 0;
   for_each_outlier(singles, w.rows, w.cols,
@@ -142,6 +150,7 @@ inline void add_outliers(const outlier_data& o, matrix_view<float> w) noexcept {
   columns.num_values = 0;
   for_each_outlier(columns, w.rows, w.cols,
                    [&](std::size_t r, std::size_t c, float v) { w.row_data(r)[c] = v; });
+  return errc::ok;
 }
 
 /// Owns the outliers of an [n x k] matrix in one 64-byte aligned buffer. Move-only.
@@ -164,6 +173,8 @@ class packed_outliers {
     o.rows_ = rows;
     o.cols_ = cols;
     o.data_ = sizes;
+    o.data_.matrix_rows = rows;
+    o.data_.matrix_cols = cols;
     o.sizes_ = detail::outlier_sizes_of(sizes, rows, cols);
     if (o.sizes_.total != 0) {
       o.buffer_ = detail::make_packed_buffer(o.sizes_.total);
@@ -178,13 +189,11 @@ class packed_outliers {
   /// Bytes of the buffer: places, values and padding.
   [[nodiscard]] std::size_t bytes() const noexcept { return sizes_.total; }
   [[nodiscard]] const outlier_data& view() const noexcept { return data_; }
-  /// Asserts that an [rows x cols] matrix may have them: kernels trust their places.
-  void check(std::size_t rows, std::size_t cols) const noexcept {
-    NIBBLE_ASSERT(rows == rows_ && cols == cols_, "attach: outliers of a matrix of another shape");
-    NIBBLE_ASSERT(detail::outliers_are_sound(data_, rows_, cols_),
-                  "attach: places of outliers ascend and lie inside the matrix");
-    static_cast<void>(rows);
-    static_cast<void>(cols);
+  /// Whether an [rows x cols] matrix may have them: kernels trust their places. shape_mismatch: it
+  /// has another shape; invalid_argument: places do not ascend inside the matrix.
+  [[nodiscard]] errc check(std::size_t rows, std::size_t cols) const noexcept {
+    if (rows != rows_ || cols != cols_) return errc::shape_mismatch;
+    return detail::outliers_are_sound(data_, rows_, cols_) ? errc::ok : errc::invalid_argument;
   }
 
   /// For what fills the arrays: number i of outlier_data's.

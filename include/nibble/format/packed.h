@@ -197,6 +197,11 @@ struct packed_data {
 
 namespace detail {
 
+/// Whether a packed matrix has codes, if its shape wants some.
+constexpr bool is_there(const packed_data& w) noexcept {
+  return w.codes != nullptr || w.shape.num_panels == 0 || w.shape.packed_cols == 0;
+}
+
 /// Bytes of the arrays, and where they begin in one buffer: multiples of 64.
 struct packed_sizes {
   std::array<std::size_t, num_parts + 1> bytes{};  // codes, then the parts

@@ -79,6 +79,7 @@ class outlier_splitter {
       : w_(w), rule_(rule), asked_(type), max_values_(max_values) {}
 
   [[nodiscard]] result<outlier_split> split() noexcept {
+    if (!w_.valid() || asked_ > outlier_type::f32) return errc::invalid_argument;
     if (const errc e = check_rule(rule_, w_.cols); e != errc::ok) return e;
     if (!is_finite(w_)) return errc::non_finite;
     if (!w_.empty()) {

@@ -156,6 +156,19 @@ struct quantized_view {
     return v;
   }
 
+  /// Whether every section is there and its rows lie apart: what functions check that return an
+  /// error, since members can be set to anything.
+  [[nodiscard]] constexpr bool valid() const noexcept {
+    bool good = true;
+    std::size_t s = 0;
+    detail::for_each_section<format_type>(rows, cols, [&](std::size_t r, std::size_t row_bytes) {
+      const section& at = sections[s++];
+      if (r == 0 || row_bytes == 0) return;
+      good = good && at.data != nullptr && (r == 1 || at.stride >= row_bytes);
+    });
+    return good;
+  }
+
   /// Bytes of a buffer for the one-piece constructor.
   [[nodiscard]] static constexpr std::size_t buffer_bytes(std::size_t num_rows,
                                                           std::size_t num_cols) noexcept {

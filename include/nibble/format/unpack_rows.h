@@ -117,7 +117,7 @@ errc unpack_rows(const packed_data& from, quantized_view<F> to) noexcept {
       auto parts = quantized_matrix<M>::create(records.rows, to.cols);
       if (!parts) return parts.error();
       unpack_meaning<M>(from, r, parts->view());
-      to_wire<F>(parts->view(), records);
+      if (const errc e = to_wire<F>(parts->view(), records); e != errc::ok) return e;
     }
   } else {
     unpack_meaning<F>(from, 0, to);

@@ -112,10 +112,11 @@ class observer {
 
   /// Takes in one batch x [m x k]. A batch without values changes nothing.
   ///
-  /// shape_mismatch: x does not fit the layout. non_finite: refused as options say. After an error
-  /// nothing has changed.
+  /// shape_mismatch: x does not fit the layout. invalid_argument: x has no data. non_finite:
+  /// refused as options say. After an error nothing has changed.
   [[nodiscard]] errc observe(matrix_view<const float> x) noexcept {
     if (!layout_.fits(x)) return errc::shape_mismatch;
+    if (!x.valid()) return errc::invalid_argument;
     if (options_.reject_non_finite && !all_finite(x)) return errc::non_finite;
     const std::size_t run = layout_.run(x.cols);
     for (std::size_t r = 0; r < x.rows; ++r) {
@@ -145,19 +146,20 @@ class observer {
   [[nodiscard]] std::span<const Statistic> slots() const noexcept { return {slots_, num_slots_}; }
   [[nodiscard]] slot_layout layout() const noexcept { return layout_; }
 
-  /// Range, largest magnitude, mean of x^2 of every slot. `out` has num_slots() places.
-  void copy_ranges(std::span<value_range> out) const noexcept {
-    copy(out, [](const Statistic& s) { return s.range(); });
+  /// Range, largest magnitude, mean of x^2 of every slot. shape_mismatch: `out` has not num_slots()
+  /// places, and none is written.
+  [[nodiscard]] errc copy_ranges(std::span<value_range> out) const noexcept {
+    return copy(out, [](const Statistic& s) { return s.range(); });
   }
-  void copy_amax(std::span<float> out) const noexcept {
-    copy(out, [](const Statistic& s) { return s.range().amax(); });
+  [[nodiscard]] errc copy_amax(std::span<float> out) const noexcept {
+    return copy(out, [](const Statistic& s) { return s.range().amax(); });
   }
-  void copy_mean_squares(std::span<float> out) const noexcept requires
+  [[nodiscard]] errc copy_mean_squares(std::span<float> out) const noexcept requires
       requires(const Statistic& s) {
     s.mean_square();
   }
   {
-    copy(out, [](const Statistic& s) { return static_cast<float>(s.mean_square()); });
+    return copy(out, [](const Statistic& s) { return static_cast<float>(s.mean_square()); });
   }
 
  private:
@@ -178,9 +180,10 @@ class observer {
   }
 
   template <class T, class Of>
-  void copy(std::span<T> out, Of of) const noexcept {
-    NIBBLE_ASSERT(out.size() == num_slots_, "one place per slot");
+  [[nodiscard]] errc copy(std::span<T> out, Of of) const noexcept {
+    if (out.size() != num_slots_) return errc::shape_mismatch;
     for (std::size_t i = 0; i < num_slots_; ++i) out[i] = of(slots_[i]);
+    return errc::ok;
   }
 
   slot_layout layout_;

@@ -9,8 +9,8 @@
 #include <limits>
 #include <span>
 
-#include "nibble/config.h"
 #include "nibble/core/arith.h"
+#include "nibble/core/errors.h"
 
 namespace nibble::inline NIBBLE_ABI {
 
@@ -50,24 +50,25 @@ inline constexpr float torch_least_scale = 0x1p-23f;
 
 namespace detail {
 
-constexpr void check_scale_arguments(value_range r, scale_options o) noexcept {
+/// A finite range, and options of their kind.
+constexpr bool are_scale_arguments(value_range r, scale_options o) noexcept {
   constexpr float largest = std::numeric_limits<float>::max();
-  NIBBLE_ASSERT(-largest <= r.min && r.min <= r.max && r.max <= largest,
-                "a range is finite and ordered");
-  NIBBLE_ASSERT(1 <= o.divisor && o.divisor <= 0x1p23f, "the divisor is at least 1");
-  NIBBLE_ASSERT(0x1p-126f <= o.least_scale && o.least_scale <= 0x1p100f,
-                "the least scale is at least 2^-126");
-  static_cast<void>(largest), static_cast<void>(r), static_cast<void>(o);
+  return -largest <= r.min && r.min <= r.max && r.max <= largest &&  //
+         1 <= o.divisor && o.divisor <= 0x1p23f &&                   //
+         0x1p-126f <= o.least_scale && o.least_scale <= 0x1p100f;
 }
+/// Results by this scale are NaN.
+inline constexpr static_scale no_scale{std::numeric_limits<float>::quiet_NaN(), 0};
 
 }  // namespace detail
 
 /// Scale of a range around zero: max(amax / divisor, least_scale), zero point 0.
 ///
 /// A range of nothing but zero, or an empty one, has scale 1: zeros stay zeros, and a value that
-/// comes against expectation is rounded to a whole number rather than lost.
+/// comes against expectation is rounded to a whole number rather than lost. A range that is not
+/// finite and ordered, or an option outside its range, has scale NaN, which products hand on.
 [[nodiscard]] constexpr static_scale symmetric_scale(value_range r, scale_options o = {}) noexcept {
-  detail::check_scale_arguments(r, o);
+  if (!detail::are_scale_arguments(r, o)) return detail::no_scale;
   const float amax = r.amax();
   if (amax == 0) return {};
   const float scale = amax / o.divisor;
@@ -80,9 +81,9 @@ constexpr void check_scale_arguments(value_range r, scale_options o) noexcept {
 ///
 /// as PyTorch's observers compute them (`_calculate_qparams`; their least scale is 2^-23). Where
 /// max - min overflows, scale = max / 255 - min / 255. {0, 0} has scale 1 and zero point 0.
-/// `divisor` is not used.
+/// `divisor` is not used. Wrong arguments: as for symmetric_scale().
 [[nodiscard]] constexpr static_scale affine_scale(value_range r, scale_options o = {}) noexcept {
-  detail::check_scale_arguments(r, o);
+  if (!detail::are_scale_arguments(r, o)) return detail::no_scale;
   const float low = r.min < 0 ? r.min : 0;
   const float high = r.max > 0 ? r.max : 0;
   if (low == high) return {};
@@ -95,11 +96,14 @@ constexpr void check_scale_arguments(value_range r, scale_options o) noexcept {
   return {scale, zero_point > 127 ? 127 : zero_point};  // low <= 0, so it is at least -128
 }
 
-/// Symmetric scales of many ranges, one each: of channels, tokens or groups. Sizes must agree.
-constexpr void symmetric_scales(std::span<const value_range> ranges, std::span<float> scales,
-                                scale_options o = {}) noexcept {
-  NIBBLE_ASSERT(ranges.size() == scales.size(), "one scale per range");
+/// Symmetric scales of many ranges, one each: of channels, tokens or groups. shape_mismatch: their
+/// numbers differ.
+[[nodiscard]] constexpr errc symmetric_scales(std::span<const value_range> ranges,
+                                              std::span<float> scales,
+                                              scale_options o = {}) noexcept {
+  if (ranges.size() != scales.size()) return errc::shape_mismatch;
   for (std::size_t i = 0; i < ranges.size(); ++i) scales[i] = symmetric_scale(ranges[i], o).scale;
+  return errc::ok;
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

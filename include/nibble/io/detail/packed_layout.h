@@ -108,6 +108,8 @@ struct packed_entry {
     const packed_sizes z = sizes();
     const auto* base = reinterpret_cast<const std::uint8_t*>(bytes.data());
     d.outliers = outliers;
+    d.outliers.matrix_rows = shape.rows;
+    d.outliers.matrix_cols = shape.cols;
     point_into(d.outliers, sizes_of_outliers(), base + z.total);
     if (z.total == 0) return d;
     d.codes = base + z.offset[0];
