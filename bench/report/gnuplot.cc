@@ -97,7 +97,7 @@ std::string plain(std::string_view text) {
 
 }  // namespace
 
-std::string quoted(std::string_view text) { return "'" + plain(text) + "'"; }
+std::string quoted(std::string_view text) { return fmt::format("'{}'", plain(text)); }
 
 std::string run_gnuplot(const std::string& program, const std::string& script) {
   const temporary in = new_temporary();
