@@ -23,7 +23,8 @@ inline constexpr const codec_info& codec_of_format = codec_info_of<element_of_fo
 }  // namespace detail
 
 /// Whether a format has a path. All have bf16 and exact; integer needs codes that are whole numbers
-/// or, of 4 bits, any. A call that asks for another path gets invalid_argument.
+/// or, of 4 bits, whole numbers nearly: finite, and none is lost beside the largest. A call that
+/// asks for another path gets invalid_argument.
 template <format F>
 [[nodiscard]] constexpr bool supports(compute_path path) noexcept {
   return path <= compute_path::exact &&

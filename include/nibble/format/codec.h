@@ -7,6 +7,7 @@
 //
 // The integer path multiplies levels, bytes in 0 .. 255: value ~ (level - bias) * unit. Integers,
 // FP4, FP6 E2M3, IQ4 and binary codes are such levels exactly; other books to within `error`.
+// Elements of 4 bits with a NaN, an infinity or values of too different sizes have no levels.
 #ifndef NIBBLE_FORMAT_CODEC_H_
 #define NIBBLE_FORMAT_CODEC_H_
 
@@ -28,21 +29,21 @@ struct linear_codec {
 };
 
 /// Any values of at most 4 bits.
-template <int Bits, int Highest>
+template <int Bits, bool HasLevels, int Highest>
 struct book_codec {
   static constexpr bool is_book = true;
   static constexpr int bits = Bits;
-  static constexpr bool has_levels = true;
+  static constexpr bool has_levels = HasLevels;
   static constexpr int highest = Highest;
 };
 
-/// An element that is decoded by its own code. Levels: of 6 bits, by a table of 64.
-template <class E, bool HasLevels>
+/// An element that is decoded by its own code. Levels: of 5 and 6 bits, by a table of 64.
+template <class E, bool HasLevels, int Highest>
 struct element_codec {
   using element = E;
   static constexpr int bits = E::bits;
   static constexpr bool has_levels = HasLevels;
-  static constexpr int highest = 127;
+  static constexpr int highest = Highest;
 };
 
 /// The levels of an element of at most 6 bits.
@@ -53,7 +54,19 @@ struct level_table {
   float unit = 1;
   float error = 0;  ///< max |value - (level - bias) * unit|, in values before scaling
   bool exact = false;
+  bool usable = false;  ///< else nothing above means anything
+
+  /// A bound of levels, one of few so that elements share kernels: below 32 the products of four
+  /// quads fit 16 bits, below 128 levels fit signed bytes (kernel/gemm_dot-inl.h).
+  [[nodiscard]] constexpr int bound() const noexcept {
+    return highest < 32 ? 31 : highest < 128 ? 127 : 255;
+  }
 };
+
+/// Values whose largest is beyond these ends have no levels: their unit, or its product with a
+/// scale, could overflow or be subnormal.
+inline constexpr float largest_with_levels = 1e30f;
+inline constexpr float smallest_with_levels = 1e-30f;
 
 template <element E>
 consteval level_table make_levels() {
@@ -63,7 +76,7 @@ consteval level_table make_levels() {
   float largest = 0;
   for (std::size_t c = 0; c < n; ++c) {
     const float v = E::decode(static_cast<typename E::code>(c));
-    if (!(size(v) < 1e30f)) return t;  // NaN or infinity: no levels
+    if (!(size(v) < largest_with_levels)) return t;  // NaN and infinity, too
     largest = size(v) > largest ? size(v) : largest;
   }
   for (int j = 0; j <= 8 && !t.exact; ++j) {
@@ -74,7 +87,11 @@ consteval level_table make_levels() {
       t.exact = v == static_cast<float>(static_cast<int>(v));
     }
   }
-  if (!t.exact) t.unit = largest / 127;
+  if (!t.exact) {
+    if (largest < smallest_with_levels) return t;
+    t.unit = largest / 127;
+  }
+  t.usable = true;
   std::array<int, 64> whole{};
   int low = 0;
   int high = 0;
@@ -82,6 +99,7 @@ consteval level_table make_levels() {
     const float v = E::decode(static_cast<typename E::code>(c));
     const float y = v / t.unit;
     whole[c] = static_cast<int>(y < 0 ? y - 0.5f : y + 0.5f);
+    if (whole[c] == 0 && v != 0) t.usable = false;  // lost beside far larger ones
     low = whole[c] < low ? whole[c] : low;
     high = whole[c] > high ? whole[c] : high;
     const float error = size(v - static_cast<float>(whole[c]) * t.unit);
@@ -126,12 +144,13 @@ consteval auto choose_codec() {
                 }) {
     return linear_codec<E::bits, E::fraction_bits != 0>();
   } else if constexpr (E::bits <= 4) {
-    constexpr int highest = small_tables<E>::levels.highest;
-    return book_codec<E::bits, (highest < 32 ? 31 : highest < 128 ? 127 : 255)>();
+    constexpr level_table t = small_tables<E>::levels;
+    return book_codec<E::bits, t.usable, t.bound()>();
   } else if constexpr (E::bits == 6 || E::bits == 5) {
-    return element_codec<E, small_tables<E>::levels.exact>();
+    constexpr level_table t = small_tables<E>::levels;
+    return element_codec<E, t.exact, t.bound()>();
   } else {
-    return element_codec<E, false>();
+    return element_codec<E, false, 255>();
   }
 }
 template <element E>
