@@ -58,6 +58,7 @@ struct call {
   std::vector<std::uint32_t> order;
   std::vector<std::int32_t> shift = std::vector<std::int32_t>(n, -1);
   std::vector<std::int32_t> multiplier = std::vector<std::int32_t>(n, 1 << 30);
+  std::vector<std::int32_t> zeros = std::vector<std::int32_t>(m, 0);
   std::vector<float> residual = std::vector<float>(m * n);
   guarded memory;
   activations x{values.data(), m, k};
@@ -74,6 +75,17 @@ struct call {
   void take_codes() {
     x.type = number_type::int8;
     x.scales = scales.data();
+  }
+  [[nodiscard]] matrix_view<const float> values_of_x() const { return {values.data(), m, k}; }
+  const std::int32_t* zero(std::int32_t first) {
+    zeros[0] = first;
+    return zeros.data();
+  }
+  /// Codes with zero points, all legal but one.
+  void take_zeros(std::size_t row, std::int32_t zero_point) {
+    take_codes();
+    zeros[row] = zero_point;
+    x.zero_points = zeros.data();
   }
   void make_codes(requantize_rule rule) {
     y.type = number_type::int8;
@@ -125,6 +137,33 @@ const wrong_call wrong_calls[] = {
        c.x.scale_cols = 64;
        c.x.order = c.order.data();
      }},
+    {"a zero point of int8 above 127", argument, [](call& c) { c.take_zeros(0, 128); }},
+    {"a zero point of int8 below -128", argument, [](call& c) { c.take_zeros(m - 1, -129); }},
+    {"a zero point of uint8 below 0", argument,
+     [](call& c) {
+       c.take_zeros(1, -1);
+       c.x.type = number_type::uint8;
+     }},
+    {"a zero point of uint8 above 255", argument,
+     [](call& c) {
+       c.take_zeros(m - 1, 256);
+       c.x.type = number_type::uint8;
+     }},
+    {"a zero point of 2^31 - 1 for all rows", argument,
+     [](call& c) {
+       c.take_zeros(0, std::numeric_limits<std::int32_t>::max());
+       c.x.zero_stride = 0;
+     }},
+    {"a static zero point of 128", argument,
+     [](call& c) {
+       c.x = activations(c.values_of_x()).quantized_by(c.scales.data(), c.zero(128));
+     }},
+    {"a static zero point of -129", argument,
+     [](call& c) {
+       c.x = activations(c.values_of_x()).quantized_by(c.scales.data(), c.zero(-129));
+     }},
+    {"zero points of floats without scales", argument,
+     [](call& c) { c.x.zero_points = c.zero(1); }},
     {"order names column k", argument,
      [](call& c) {
        c.order[5] = k;
@@ -276,6 +315,28 @@ TEMPLATE_TEST_CASE("a wrong product gets an error and touches nothing", "[wrong]
     const any_product named[] = {{w.named, c.y, c.post}, {up.named, c.y, c.post}};
     CHECK(gemm_many(named, c.x, with, c.options) == wrong.expected);
     CHECK(c.memory.untouched());
+  }
+}
+
+TEST_CASE("zero points at both ends of the codes are taken, and none of a call without rows",
+          "[wrong]") {
+  const weights_of<levels> w;
+  context with(parallel::serial());
+  for (const number_type type : {number_type::int8, number_type::uint8, number_type::f32}) {
+    const std::int32_t least = type == number_type::uint8 ? 0 : -128;
+    call c;
+    c.take_zeros(0, least);
+    c.zeros[1] = least + 255;
+    c.zeros[2] = least + 1;
+    c.x.type = type;
+    CHECK(gemm(w.typed, c.x, c.y, with) == errc::ok);
+    c.zeros[1] = least + 256;
+    CHECK(gemm(w.typed, c.x, c.y, with) == argument);
+    c.x.zero_stride = 0;  // the first is that of all
+    CHECK(gemm(w.typed, c.x, c.y, with) == errc::ok);
+    c.x.rows = c.y.rows = 0;
+    c.zeros[0] = least - 1;
+    CHECK(gemm(w.typed, c.x, c.y, with) == errc::ok);
   }
 }
 

@@ -86,8 +86,8 @@ inline errc multiply_items(std::span<const gemm_item> items, const activations& 
 /// @return ok; out_of_memory (y is then unspecified); for a wrong call, in every build and before
 ///         y is touched, shape_mismatch where sizes disagree (x and w in k, y too small, outliers
 ///         of another shape) and invalid_argument (null pointers, a path that the format lacks,
-///         values outside an enumeration, an entry of `order` that is no column of x, bad
-///         requantization).
+///         values outside an enumeration, an entry of `order` that is no column of x, a zero
+///         point that is no code of x, bad requantization).
 ///
 /// Integer path: the same bits on every CPU, for any number of threads and rows. Other paths: the
 /// same bits for any number of threads and rows on one target. Errors against exact arithmetic:

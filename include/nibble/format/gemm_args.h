@@ -109,10 +109,11 @@ struct activations {
   /// largest values: code = nearest_even(x * (1 / scale)) + zero_point, clamped to -128 .. 127.
   /// Other paths multiply floats as they are. quantized_by() sets this.
   const float* scales = nullptr;
-  std::size_t scale_stride = 1;               ///< floats from row to row; 0: all rows share them
-  std::size_t scale_cols = 0;                 ///< 0: whole rows
-  const std::int32_t* zero_points = nullptr;  ///< [m] or null
-  std::size_t zero_stride = 1;                ///< 0: all rows share the first
+  std::size_t scale_stride = 1;  ///< floats from row to row; 0: all rows share them
+  std::size_t scale_cols = 0;    ///< 0: whole rows
+  /// [m] or null. Codes: 0 .. 255 for uint8, else -128 .. 127, which a call checks.
+  const std::int32_t* zero_points = nullptr;
+  std::size_t zero_stride = 1;  ///< 0: all rows share the first
 
   /// GPTQ's g_idx as a permutation: packed column j of w belongs to column order[j] of x. Null: in
   /// order. [k], a permutation of 0 .. k-1. Every call checks that entries are below k; that none

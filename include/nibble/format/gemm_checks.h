@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Wrong calls of packed products: what gemm(), gemv(), gemm_gated(), gemm_many() and explain()
 // refuse, in every build. Once per call, before anything is written: some hundred comparisons, and
-// one for every entry of a list (order, routed rows, requantization per channel).
+// one for every entry of a list (order, routed rows, zero points, requantization per channel).
 #ifndef NIBBLE_FORMAT_GEMM_CHECKS_H_
 #define NIBBLE_FORMAT_GEMM_CHECKS_H_
 
+#include <algorithm>
 #include <cstring>
 
 #include "nibble/format/gemm_args.h"
@@ -48,6 +49,20 @@ constexpr errc check_activations(const activations& x, const packed_shape& w) no
   const std::size_t scales = (x.cols - 1) / x.scale_cols + 1;
   const bool apart = x.rows <= 1 || x.scale_stride == 0 || x.scale_stride >= scales;
   return apart ? errc::ok : errc::shape_mismatch;
+}
+
+/// Zero points of x are codes themselves: kernels hold them as such, also where k is padded.
+constexpr errc check_zero_points(const activations& x) noexcept {
+  if (x.zero_points == nullptr || x.rows == 0) return errc::ok;
+  if (!is_code(x.type) && x.scales == nullptr) return errc::invalid_argument;  // nothing to shift
+  std::int32_t low = x.zero_point(0);
+  std::int32_t high = low;
+  for (std::size_t r = 1; r < x.rows && x.zero_stride != 0; ++r) {
+    low = std::min(low, x.zero_point(r));
+    high = std::max(high, x.zero_point(r));
+  }
+  const std::int32_t least = x.type == number_type::uint8 ? 0 : -128;
+  return least <= low && high <= least + 255 ? errc::ok : errc::invalid_argument;
 }
 
 inline errc check_requantization(const requantization& q, std::size_t channels) noexcept {
@@ -130,6 +145,7 @@ inline errc check_call(const gemm_args& args) noexcept {
   const activations& x = args.x;
   if (const errc e = check_options(args.options, args.codec->has_levels); e != errc::ok) return e;
   if (!is_array(x.data, x.rows, x.cols, x.stride)) return errc::invalid_argument;
+  if (const errc e = check_zero_points(x); e != errc::ok) return e;
   const outlier_data& columns = args.items.front().w->outliers;
   for (const gemm_item& item : args.items) {
     if (const errc e = check_item(item, x); e != errc::ok) return e;
