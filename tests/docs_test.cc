@@ -6,6 +6,8 @@
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <regex>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -119,7 +121,90 @@ void check_shown(const std::string& from, const std::string& example_file) {
   find_piece();
 }
 
+/// README.md, bench/README.md and docs/*.md.
+std::vector<std::filesystem::path> all_pages() {
+  std::vector<std::filesystem::path> pages{in_source("README.md"), in_source("bench/README.md")};
+  for (const auto& entry : std::filesystem::directory_iterator(in_source("docs"))) {
+    if (entry.path().extension() == ".md") pages.push_back(entry.path());
+  }
+  return pages;
+}
+
+/// A line of shell without its comment, words with one blank between them.
+std::string command_of(const std::string& line) {
+  std::string text;
+  for (std::size_t i = 0; i < line.size(); ++i) {
+    const bool blank = line[i] == ' ';
+    if (blank && i + 1 < line.size() && line[i + 1] == '#') break;
+    if (!blank || (!text.empty() && text.back() != ' ')) text += line[i];
+  }
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+/// Whether a text is meant to be typed into a shell: a program of ours or one that builds nibble,
+/// with arguments.
+bool is_command(const std::string& text) {
+  static const std::regex command(
+      "(([A-Z_]+=\\S+ )+\\S.*|(sh|bash|cmake|ctest|valgrind|build/\\S+) \\S.*)");
+  return std::regex_match(text, command) && text.find("...") == std::string::npos;
+}
+
+/// The commands that a page shows: lines of ```sh, indented lines, and `single ones` in the text.
+std::set<std::string> commands_of(const std::string& page) {
+  std::set<std::string> commands;
+  bool in_fence = false;
+  bool in_shell = false;
+  static const std::regex span("`([^`]+)`");
+  for (const std::string& line : lines_of(page)) {
+    if (line.rfind("```", 0) == 0) {
+      in_fence = !in_fence;
+      in_shell = in_fence && line == "```sh";
+    } else if (in_fence) {
+      if (in_shell && !command_of(line).empty()) commands.insert(command_of(line));
+    } else if (line.rfind("    ", 0) == 0) {
+      const std::string text = command_of(line);
+      if (is_command(text) || text.rfind("build/", 0) == 0) commands.insert(text);
+    } else {
+      for (std::sregex_iterator i(line.begin(), line.end(), span), end; i != end; ++i) {
+        if (is_command((*i)[1])) commands.insert(command_of((*i)[1]));
+      }
+    }
+  }
+  return commands;
+}
+
 }  // namespace
+
+TEST_CASE("every command of the pages is one that CI or cmake/release.sh runs") {
+  std::map<std::string, std::string, std::less<>> who_runs;
+  const std::string ci = read(in_source(".ci/run"));
+  std::vector<std::string> lines = lines_of(read(in_source("docs/commands.tsv")));
+  REQUIRE(lines.size() > 1);
+  lines.erase(lines.begin());  // names of columns
+  for (const std::string& line : lines) {
+    const std::size_t tab = line.find('\t');
+    REQUIRE(tab != std::string::npos);
+    const std::string who = line.substr(0, tab);
+    const std::string command = line.substr(tab + 1, line.find('\t', tab + 1) - tab - 1);
+    INFO(command);
+    CHECK((who == "ci" || who == "release"));
+    CHECK(who_runs.emplace(command, who).second);
+    if (who == "ci") CHECK(ci.find(command) != std::string::npos);
+  }
+  for (const auto& page : all_pages()) {
+    for (const std::string& command : commands_of(read(page))) {
+      INFO(page.filename().string() << " shows: " << command);
+      const auto found = who_runs.find(command);
+      CHECK(found != who_runs.end());
+      if (found != who_runs.end()) found->second = "shown";
+    }
+  }
+  for (const auto& [command, who] : who_runs) {
+    INFO("docs/commands.tsv lists what no page shows: " << command);
+    CHECK(who == "shown");
+  }
+}
 
 TEST_CASE("README.md shows the text of its examples") {
   check_shown("## In C++", "examples/quickstart.cc");
@@ -127,11 +212,7 @@ TEST_CASE("README.md shows the text of its examples") {
 }
 
 TEST_CASE("links from page to page lead to files and headings that exist") {
-  std::vector<std::filesystem::path> pages{in_source("README.md")};
-  for (const auto& entry : std::filesystem::directory_iterator(in_source("docs"))) {
-    if (entry.path().extension() == ".md") pages.push_back(entry.path());
-  }
-  for (const auto& page : pages) {
+  for (const auto& page : all_pages()) {
     const std::string text = read(page);
     for (std::size_t at = text.find("]("); at != std::string::npos; at = text.find("](", at + 1)) {
       const std::size_t end = text.find(')', at);
