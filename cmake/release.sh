@@ -22,10 +22,12 @@ case ${1:-} in
   -*) sed -n 's/^# \{0,3\}//; 3,12p' "$0" >&2; exit 2 ;;
 esac
 
-cpu=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo 2>/dev/null | head -n 1)
+# Virtual machines often hide the name, but not family and model.
+cpu=$(sed -n 's/^model name[^:]*: //p; s/^cpu family[^:]*: /family /p; s/^model[^ne]*: /model /p' \
+  /proc/cpuinfo 2>/dev/null | head -n 3 | paste -s -d , - | sed 's/,/, /g')
 cpu=${cpu:-$(uname -m)}
 
-# The first field says who runs a command: ci or release.
+# The first field says who runs a command: ci, release, or itself (this script).
 chosen=$(mktemp)
 if [ $# -eq 0 ]; then
   grep "^release$tab" "$list" >"$chosen"

@@ -188,7 +188,7 @@ TEST_CASE("every command of the pages is one that CI or cmake/release.sh runs") 
     const std::string who = line.substr(0, tab);
     const std::string command = line.substr(tab + 1, line.find('\t', tab + 1) - tab - 1);
     INFO(command);
-    CHECK((who == "ci" || who == "release"));
+    CHECK((who == "ci" || who == "release" || who == "itself"));
     CHECK(who_runs.emplace(command, who).second);
     if (who == "ci") CHECK(ci.find(command) != std::string::npos);
   }
