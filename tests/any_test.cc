@@ -8,8 +8,11 @@
 #include <string_view>
 #include <vector>
 
+#include "io/golden_tensors.h"
+#include "nibble/io/any_tensor.h"
 #include "support/cases.h"
 #include "support/catch.h"
+#include "support/print.h"
 
 namespace {
 
@@ -233,6 +236,27 @@ TEST_CASE("an unknown name is not found, and its neighbours are named", "[any]")
   CHECK(nearest_names("anything", format_names(), {}) == 0);
   const std::string longest(10000, 'x');
   CHECK(nearest_names(longest, format_names(), nearest) == 3);
+}
+
+TEST_CASE("a tensor of a file is packed in the format of its type", "[any]") {
+  context with(parallel::serial());
+  std::size_t packed = 0;
+  for (const tensor_type_info& t : tensor_types) {
+    INFO(t.name);
+    const any_format* f = format_of(t.type);
+    CHECK(f == find_format(format_name_of(t.type)));
+    if (f == nullptr) continue;
+    ++packed;
+    const nibble_test::golden_tensor x = nibble_test::golden_tensor_of(t.type);
+    const tensor_info tensor = x.info(t.type);
+    const auto w = pack(*f, tensor.data, tensor.rows(), tensor.cols(), with);
+    REQUIRE(w.has_value());
+    std::vector<float> got(x.values.size());
+    REQUIRE(dequantize(*w, matrix_view<float>(got.data(), x.rows, x.cols)) == errc::ok);
+    CHECK(nibble_test::difference(got, x.values) == "");
+  }
+  CHECK(packed == 22);  // 20 of GGUF, f16, bf16
+  CHECK(format_of(tensor_type::q4_k, {}) == nullptr);
 }
 
 TEST_CASE("bytes of the wrong number are refused", "[any]") {

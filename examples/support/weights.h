@@ -14,6 +14,7 @@
 #include "names.h"
 #include "nibble/io/open_tensors.h"
 #include "nibble/io/read_rows.h"
+#include "nibble/io/tensor_format.h"
 
 namespace examples {
 
@@ -59,19 +60,12 @@ struct skipped_tensor {
 
 namespace detail {
 
-/// The catalogue's format of GGUF blocks of that type, or null. Names differ in case and, where a
-/// format of general use has the plain name, in a suffix.
+/// The catalogue's format of GGUF blocks of that type, or null.
 inline const any_format* find_stored_format(const std::vector<any_format>& formats,
                                             nibble::tensor_type type) {
-  const auto same = [](std::string_view a, std::string_view b) {
-    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
-      return std::tolower(static_cast<unsigned char>(x)) ==
-             std::tolower(static_cast<unsigned char>(y));
-    });
-  };
-  const std::string name(nibble::describe(type).name);
+  const std::string_view name = nibble::format_name_of(type);
   for (const any_format& f : formats) {
-    if (f.is_wire && (same(f.name, name) || same(f.name, name + "_gguf"))) return &f;
+    if (f.is_wire && f.name == name) return &f;
   }
   return nullptr;
 }

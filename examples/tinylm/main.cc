@@ -9,6 +9,7 @@
 #include <map>
 
 #include "generate.h"
+#include "nibble/io/tensor_format.h"
 #include "report.h"
 #include "support/progress_bar.h"
 #include "threads.h"
@@ -303,7 +304,7 @@ class evaluation {
 
   // The format that keeps the weights of the file in every bit.
   const nibble::any_format& source_format() const {
-    return format_named(std::string(nibble::describe(source_->matrix_type()).name));
+    return format_named(std::string(nibble::format_name_of(source_->matrix_type())));
   }
 
   template <class Load>

@@ -24,7 +24,9 @@ enum class tensor_type : std::uint8_t {
 /// What the files' formats say about a type. `block_bytes` hold `block_values` values in row order.
 struct tensor_type_info {
   tensor_type type;
-  std::string_view name;       ///< for people, lower case
+  /// For people: the format's in the catalogue where one has these bytes (tensor_format.h), else
+  /// the file's own, in lower case, which is no format's.
+  std::string_view name;
   std::uint16_t block_values;  ///< 1 for a plain type
   std::uint16_t block_bytes;
   int ggml_id;                   ///< type number in a .gguf file, -1: has none
@@ -65,12 +67,12 @@ inline constexpr tensor_type_info tensor_types[] = {
     {tensor_type::q5_1,        "q5_1",        32,  24,  7,  "",            ""},
     {tensor_type::q8_0,        "q8_0",        32,  34,  8,  "",            ""},
     {tensor_type::q8_1,        "q8_1",        32,  36,  9,  "",            ""},
-    {tensor_type::q2_k,        "q2_k",        256, 84,  10, "",            ""},
-    {tensor_type::q3_k,        "q3_k",        256, 110, 11, "",            ""},
-    {tensor_type::q4_k,        "q4_k",        256, 144, 12, "",            ""},
-    {tensor_type::q5_k,        "q5_k",        256, 176, 13, "",            ""},
-    {tensor_type::q6_k,        "q6_k",        256, 210, 14, "",            ""},
-    {tensor_type::q8_k,        "q8_k",        256, 292, 15, "",            ""},
+    {tensor_type::q2_k,        "q2_K",        256, 84,  10, "",            ""},
+    {tensor_type::q3_k,        "q3_K",        256, 110, 11, "",            ""},
+    {tensor_type::q4_k,        "q4_K",        256, 144, 12, "",            ""},
+    {tensor_type::q5_k,        "q5_K",        256, 176, 13, "",            ""},
+    {tensor_type::q6_k,        "q6_K",        256, 210, 14, "",            ""},
+    {tensor_type::q8_k,        "q8_K",        256, 292, 15, "",            ""},
     {tensor_type::iq2_xxs,     "iq2_xxs",     256, 66,  16, "",            ""},
     {tensor_type::iq2_xs,      "iq2_xs",      256, 74,  17, "",            ""},
     {tensor_type::iq3_xxs,     "iq3_xxs",     256, 98,  18, "",            ""},
@@ -82,8 +84,8 @@ inline constexpr tensor_type_info tensor_types[] = {
     {tensor_type::iq1_m,       "iq1_m",       256, 56,  29, "",            ""},
     {tensor_type::tq1_0,       "tq1_0",       256, 54,  34, "",            ""},
     {tensor_type::tq2_0,       "tq2_0",       256, 66,  35, "",            ""},
-    {tensor_type::mxfp4,       "mxfp4",       32,  17,  39, "",            ""},
-    {tensor_type::nvfp4,       "nvfp4",       64,  36,  40, "",            ""},
+    {tensor_type::mxfp4,       "mxfp4_gguf",  32,  17,  39, "",            ""},
+    {tensor_type::nvfp4,       "nvfp4_gguf",  64,  36,  40, "",            ""},
     {tensor_type::q1_0,        "q1_0",        128, 18,  41, "",            ""},
     {tensor_type::q2_0,        "q2_0",        64,  18,  42, "",            ""},
 };
