@@ -6,16 +6,17 @@
 
 #include "library_formats.h"
 
-namespace nibble::inline NIBBLE_ABI {
-namespace detail {
+namespace {
 
 template <class... F>
-constexpr std::span<const any_format> table_of(type_list<F...>) noexcept {
-  return any_formats<F...>::list;
+constexpr std::span<const nibble::any_format> table_of(nibble::type_list<F...>) noexcept {
+  return nibble::any_formats<F...>::list;
 }
 
-}  // namespace detail
+}  // namespace
 
-std::span<const any_format> catalogue() noexcept { return detail::table_of(library_formats{}); }
-
-}  // namespace nibble::inline NIBBLE_ABI
+const void* NIBBLE_LIBRARY_ABI::catalogue(std::size_t* size) noexcept {
+  constexpr std::span<const nibble::any_format> table = table_of(nibble::library_formats{});
+  *size = table.size();
+  return table.data();
+}

@@ -11,6 +11,7 @@
 #include <array>
 
 #include "nibble/any_format.h"
+#include "nibble/format/library.h"
 #include "nibble/format/names.h"
 #include "nibble/outliers.h"
 
@@ -180,7 +181,11 @@ struct names_of<type_list<F...>> {
 
 #ifdef NIBBLE_COMPILED
 /// Every format of libnibble, in the order of format_names().
-[[nodiscard]] std::span<const any_format> catalogue() noexcept;
+[[nodiscard]] inline std::span<const any_format> catalogue() noexcept {
+  std::size_t size = 0;
+  const void* const first = NIBBLE_LIBRARY_ABI::catalogue(&size);
+  return {static_cast<const any_format*>(first), size};
+}
 
 /// The format of that name, or null.
 [[nodiscard]] inline const any_format* find_format(std::string_view name) noexcept {

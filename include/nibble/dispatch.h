@@ -83,12 +83,15 @@
 
 #endif  // kernels wanted here
 
-// Public functions are inlined into the caller, so that TUs built with different flags never merge
-// bodies; the compiled library exports them instead.
-#ifndef NIBBLE_SHIM
-#ifdef NIBBLE_BUILDING
-#define NIBBLE_SHIM
-#else
-#define NIBBLE_SHIM [[gnu::always_inline]] inline
+// Compiled mode: public functions call libnibble (format/library.h).
+#if defined(NIBBLE_COMPILED) && !defined(NIBBLE_BUILDING)
+#ifndef NIBBLE_CALLS_LIBRARY
+#define NIBBLE_CALLS_LIBRARY
 #endif
+#endif
+
+// Public functions that dispatch are inlined into the caller, so that TUs with other lists of
+// targets never merge bodies.
+#ifndef NIBBLE_SHIM
+#define NIBBLE_SHIM [[gnu::always_inline]] inline
 #endif

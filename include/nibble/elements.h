@@ -34,10 +34,29 @@ template <element E>
 
 #include "nibble/dispatch.h"
 
-#if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_ELEMENTS_SHIMS_)
+#if !defined(NIBBLE_ELEMENTS_SHIMS_) && \
+    (defined(NIBBLE_CALLS_LIBRARY) || (defined(NIBBLE_HAS_KERNELS) && HWY_ONCE))
 #define NIBBLE_ELEMENTS_SHIMS_
+#ifdef NIBBLE_CALLS_LIBRARY
+#include "nibble/format/library.h"
+#endif
 namespace nibble::inline NIBBLE_ABI {
 namespace detail {
+
+#ifdef NIBBLE_CALLS_LIBRARY
+
+template <element E>
+void encode_values(const float* values, std::size_t n, typename E::code* codes,
+                   encode_policy policy) noexcept {
+  NIBBLE_LIBRARY_ABI::encode<element_key<E>>(values, n, codes, &policy);
+}
+
+template <element E>
+void decode_values(const typename E::code* codes, std::size_t n, float* values) noexcept {
+  NIBBLE_LIBRARY_ABI::decode<element_key<E>>(codes, n, values);
+}
+
+#else
 
 template <element E, std::int64_t Targets = HWY_TARGETS>
 void encode_values(const float* values, std::size_t n, typename E::code* codes,
@@ -49,6 +68,8 @@ template <element E, std::int64_t Targets = HWY_TARGETS>
 void decode_values(const typename E::code* codes, std::size_t n, float* values) noexcept {
   NIBBLE_DISPATCH(table, DecodeValues<E>)(codes, n, values);
 }
+
+#endif
 
 }  // namespace detail
 

@@ -59,7 +59,7 @@ template <format F>
                                options,
                                &detail::codec_of_format<F>,
                                const_cast<context*>(&with)};  // only its number of threads is read
-  const detail::gemm_plan p = detail::plan_entry<detail::kind_of<F>>(args);
+  const detail::gemm_plan p = detail::plan_entry<F>(args);
   const std::uint64_t m = x.rows;
   const std::uint64_t n = w.rows();
   const std::uint64_t k = w.cols();

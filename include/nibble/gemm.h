@@ -10,9 +10,9 @@ namespace nibble::inline NIBBLE_ABI {
 
 namespace detail {
 
-template <class Kind>
+template <format F>
 errc gemm_entry(const gemm_args& args) noexcept;
-template <class Kind>
+template <format F>
 gemm_plan plan_entry(const gemm_args& args) noexcept;
 
 template <class F>
@@ -71,7 +71,7 @@ inline errc multiply_items(std::span<const gemm_item> items, const activations& 
                            const gemm_options& options) noexcept {
   const gemm_args args{items, x, options, &codec_of_format<F>, &with};
   const errc e = check_call(args);
-  return e == errc::ok ? gemm_entry<kind_of<F>>(args) : e;
+  return e == errc::ok ? gemm_entry<F>(args) : e;
 }
 
 }  // namespace detail
@@ -171,4 +171,25 @@ template <format F>
 #if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_GEMM_KERNELS_)
 #define NIBBLE_GEMM_KERNELS_
 #include "nibble/kernel/gemm_entry.h"
+#endif
+
+#if defined(NIBBLE_CALLS_LIBRARY) && !defined(NIBBLE_GEMM_KERNELS_)
+#define NIBBLE_GEMM_KERNELS_
+#include "nibble/format/library.h"
+namespace nibble::inline NIBBLE_ABI {
+namespace detail {
+
+template <format F>
+errc gemm_entry(const gemm_args& args) noexcept {
+  return static_cast<errc>(NIBBLE_LIBRARY_ABI::gemm<format_key<F>>(&args));
+}
+template <format F>
+gemm_plan plan_entry(const gemm_args& args) noexcept {
+  gemm_plan plan;
+  NIBBLE_LIBRARY_ABI::plan<format_key<F>>(&args, &plan);
+  return plan;
+}
+
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
 #endif

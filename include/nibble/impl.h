@@ -23,32 +23,51 @@
 #include "nibble/gemm.h"
 #include "nibble/quantize.h"
 
-namespace nibble::inline NIBBLE_ABI {
-namespace detail {
+#ifdef NIBBLE_COMPILED
+#include "nibble/format/library.h"
 
-/// What names a function has it made. Not by name: formats share kernels of packed products, and
-/// nothing may be instantiated by name twice.
-template <format F>
-struct packed_functions {
-  static constexpr auto gemm = &gemm_entry<kind_of<F>>;
-  static constexpr auto plan = &plan_entry<kind_of<F>>;
-};
-
-}  // namespace detail
-}  // namespace nibble::inline NIBBLE_ABI
-
-/// Makes quantize(), dequantize(), gemm() and explain() of one format, given by its full name, at
-/// namespace scope.
-#define NIBBLE_INSTANTIATE_FORMAT(...)      \
-  NIBBLE_INSTANTIATE_QUANTIZE(__VA_ARGS__); \
-  template struct nibble::detail::packed_functions<__VA_ARGS__>
+/// Makes quantize(), dequantize(), gemm() and explain() of one format, given by its full name, in
+/// the global namespace. Formats of one program differ in name or in meaning.
+#define NIBBLE_INSTANTIATE_FORMAT(...)                                                          \
+  NIBBLE_INSTANTIATE_QUANTIZE(__VA_ARGS__);                                                     \
+  template <>                                                                                   \
+  std::uint8_t NIBBLE_LIBRARY_ABI::gemm<nibble::detail::format_key<__VA_ARGS__>>(               \
+      const void* args) noexcept {                                                              \
+    return static_cast<std::uint8_t>(nibble::detail::gemm_entry<__VA_ARGS__>(                   \
+        *static_cast<const nibble::detail::gemm_args*>(args)));                                 \
+  }                                                                                             \
+  template <>                                                                                   \
+  void NIBBLE_LIBRARY_ABI::plan<nibble::detail::format_key<__VA_ARGS__>>(const void* args,      \
+                                                                         void* plan) noexcept { \
+    *static_cast<nibble::detail::gemm_plan*>(plan) = nibble::detail::plan_entry<__VA_ARGS__>(   \
+        *static_cast<const nibble::detail::gemm_args*>(args));                                  \
+  }                                                                                             \
+  static_assert(true)
 
 /// quantize() and dequantize() alone.
-#define NIBBLE_INSTANTIATE_QUANTIZE(...)                                            \
-  template nibble::errc nibble::detail::quantize_entry<__VA_ARGS__>(                \
-      nibble::matrix_view<const float>, const nibble::basic_section<std::uint8_t>*, \
-      const nibble::quantize_options&) noexcept;                                    \
-  template void nibble::detail::dequantize_entry<__VA_ARGS__>(                      \
-      const nibble::detail::dequantize_args&) noexcept
+#define NIBBLE_INSTANTIATE_QUANTIZE(...)                                              \
+  template <>                                                                         \
+  std::uint8_t NIBBLE_LIBRARY_ABI::quantize<nibble::detail::format_key<__VA_ARGS__>>( \
+      const void* x, const void* sections, const void* options) noexcept {            \
+    return static_cast<std::uint8_t>(nibble::detail::quantize_entry<__VA_ARGS__>(     \
+        *static_cast<const nibble::matrix_view<const float>*>(x),                     \
+        static_cast<const nibble::basic_section<std::uint8_t>*>(sections),            \
+        *static_cast<const nibble::quantize_options*>(options)));                     \
+  }                                                                                   \
+  template <>                                                                         \
+  void NIBBLE_LIBRARY_ABI::dequantize<nibble::detail::format_key<__VA_ARGS__>>(       \
+      const void* args) noexcept {                                                    \
+    nibble::detail::dequantize_entry<__VA_ARGS__>(                                    \
+        *static_cast<const nibble::detail::dequantize_args*>(args));                  \
+  }                                                                                   \
+  static_assert(true)
+
+#else
+
+// Kernels are made where they are called.
+#define NIBBLE_INSTANTIATE_FORMAT(...) static_assert(nibble::format<__VA_ARGS__>)
+#define NIBBLE_INSTANTIATE_QUANTIZE(...) static_assert(nibble::format<__VA_ARGS__>)
+
+#endif
 
 #endif  // NIBBLE_IMPL_H_

@@ -112,3 +112,23 @@ inline errc dequantize(quantized_view<F> w, matrix_view<float> y) noexcept {
 #define NIBBLE_QUANTIZE_KERNELS_
 #include "nibble/kernel/quantize_entry.h"
 #endif
+
+#if defined(NIBBLE_CALLS_LIBRARY) && !defined(NIBBLE_QUANTIZE_KERNELS_)
+#define NIBBLE_QUANTIZE_KERNELS_
+#include "nibble/format/library.h"
+namespace nibble::inline NIBBLE_ABI {
+namespace detail {
+
+template <format F>
+errc quantize_entry(matrix_view<const float> x, const basic_section<std::uint8_t>* sections,
+                    const quantize_options& options) noexcept {
+  return static_cast<errc>(NIBBLE_LIBRARY_ABI::quantize<format_key<F>>(&x, sections, &options));
+}
+template <format F>
+void dequantize_entry(const dequantize_args& args) noexcept {
+  NIBBLE_LIBRARY_ABI::dequantize<format_key<F>>(&args);
+}
+
+}  // namespace detail
+}  // namespace nibble::inline NIBBLE_ABI
+#endif

@@ -31,9 +31,24 @@ bool force_target(const char* name) noexcept;
 
 #include "nibble/dispatch.h"
 
-// Plain functions: in compiled mode only the base of libnibble defines them.
-#if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_TARGET_KERNELS_) && \
-    (!defined(NIBBLE_BUILDING) || defined(NIBBLE_BUILDING_BASE))
+#if defined(NIBBLE_CALLS_LIBRARY) && !defined(NIBBLE_TARGET_KERNELS_)
+#define NIBBLE_TARGET_KERNELS_
+#include "nibble/format/library.h"
+namespace nibble::inline NIBBLE_ABI {
+
+inline std::size_t num_targets() noexcept { return NIBBLE_LIBRARY_ABI::num_targets(); }
+inline const char* target_name(std::size_t i) noexcept {
+  return NIBBLE_LIBRARY_ABI::target_name(i);
+}
+inline const char* current_target() noexcept { return NIBBLE_LIBRARY_ABI::current_target(); }
+inline bool force_target(const char* name) noexcept {
+  return NIBBLE_LIBRARY_ABI::force_target(name);
+}
+
+}  // namespace nibble::inline NIBBLE_ABI
+#endif
+
+#if defined(NIBBLE_HAS_KERNELS) && HWY_ONCE && !defined(NIBBLE_TARGET_KERNELS_)
 #define NIBBLE_TARGET_KERNELS_
 namespace nibble::inline NIBBLE_ABI {
 namespace detail {

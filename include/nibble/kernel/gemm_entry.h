@@ -23,15 +23,15 @@ inline void plan_dispatch(const gemm_args& args, gemm_plan* plan) noexcept {
   NIBBLE_DISPATCH(table, ExplainKernel<Kind>)(args, plan);
 }
 
-template <class Kind>
+template <format F>
 NIBBLE_SHIM errc gemm_entry(const gemm_args& args) noexcept {
-  return gemm_dispatch<Kind>(args);
+  return gemm_dispatch<kind_of<F>>(args);
 }
 
-template <class Kind>
+template <format F>
 NIBBLE_SHIM gemm_plan plan_entry(const gemm_args& args) noexcept {
   gemm_plan plan;
-  plan_dispatch<Kind>(args, &plan);
+  plan_dispatch<kind_of<F>>(args, &plan);
   return plan;
 }
 
