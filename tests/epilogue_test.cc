@@ -449,7 +449,8 @@ void check_row(setup s, const arrays& a, std::size_t row, std::size_t col0, std:
 }
 
 constexpr requantize_rule all_rules[] = {
-    requantize_rule::float_scale, requantize_rule::fixed_double, requantize_rule::fixed_single};
+    requantize_rule::float_scale, requantize_rule::fixed_double, requantize_rule::fixed_single,
+    requantize_rule::float_multiplier};
 
 /// Calls fn(setup, y type) with everything that `members` leaves open.
 template <class Fn>

@@ -207,6 +207,16 @@ const wrong_call wrong_calls[] = {
        c.make_codes(requantize_rule::float_scale);
        c.scales[n - 1] = 0;
      }},
+    {"a multiplier of 0 in f32", argument,
+     [](call& c) {
+       c.make_codes(requantize_rule::float_multiplier);
+       c.scales[3] = 0;
+     }},
+    {"no scale to multiply by", argument,
+     [](call& c) {
+       c.make_codes(requantize_rule::float_multiplier);
+       c.post.requantize.scale = nullptr;
+     }},
     {"a scale of NaN", argument,
      [](call& c) {
        c.make_codes(requantize_rule::float_scale);

@@ -310,6 +310,43 @@ inline std::vector<float> gemm_integer(const weight_parts& w, const activations&
   return y;
 }
 
+/// The integers that an epilogue of requantization by a fixed-point rule alone takes, [m][n]: sums
+/// over all of k, modulo 2^32, where w has one block per row, no outliers and no float shift, no x
+/// is multiplied apart, and the scales of both rows are 1; else gemm_integer()'s to nearest.
+/// (float_multiplier takes the float of the former, else gemm_integer()'s.)
+struct integer_sum {
+  std::int32_t value;
+  bool is_sum;  ///< not gemm_integer()'s
+};
+inline std::vector<integer_sum> gemm_int32(const weight_parts& w, const activations& x,
+                                           activation_scale scale = activation_scale::automatic,
+                                           float threshold = 0) {
+  using detail::shift_use;
+  const std::size_t k = w.shape.cols;
+  const std::vector<float> floats = gemm_integer(w, x, scale, threshold);
+  const bool may = (w.use == shift_use::none || w.use == shift_use::zero_int) &&
+                   w.shape.block == k && w.singles.empty() && w.columns.empty() &&
+                   (!(threshold > 0) || has_codes(x));
+  std::vector<integer_sum> sums;
+  for (std::size_t m = 0; m < x.rows; ++m) {
+    const quantized_row q = quantize_row(w, x, m, scale, threshold);
+    for (std::size_t n = 0; n < w.shape.rows; ++n) {
+      bool is_sum = may;
+      std::int64_t sum = 0;
+      const std::size_t b = n * w.shape.num_blocks;
+      for (std::size_t c = 0; c < k; ++c) {
+        const std::int64_t zero = w.use == shift_use::zero_int ? static_cast<int>(w.shift[b]) : 0;
+        sum += (w.level[n * k + c] - zero) * q.code[c];
+        is_sum = is_sum && w.scale[b] * w.codec.unit == 1 && q.scale[c] == 1;
+      }
+      sums.push_back(
+          {is_sum ? static_cast<std::int32_t>(sum) : detail::to_int32(floats[m * w.shape.rows + n]),
+           is_sum});
+    }
+  }
+  return sums;
+}
+
 /// sum_k x w in double, [m][n], outliers included.
 inline std::vector<double> gemm_exact(const weight_parts& w, const activations& x) {
   const std::size_t k = w.shape.cols;
@@ -344,6 +381,27 @@ inline void apply_epilogue(const std::vector<float>& sums, const results& y, con
       const float v = detail::epilogue_value(
           post, sums[i], second == nullptr ? nullptr : second->data() + i, m, n, channels);
       detail::store_number(post, v, n, row, y.type);
+    }
+  }
+}
+
+/// The same on the integer path, for one matrix: with sums that no f32 rounds, where they are
+/// taken.
+inline void apply_epilogue(const std::vector<float>& sums, const std::vector<integer_sum>& whole,
+                           const results& y, const epilogue& post) {
+  apply_epilogue(sums, y, post);
+  if (!detail::takes_int32(post, y.type)) return;
+  for (std::size_t m = 0; m < y.rows; ++m) {
+    std::uint8_t* const row = static_cast<std::uint8_t*>(y.data) + m * y.stride;
+    for (std::size_t n = 0; n < y.cols; ++n) {
+      const integer_sum& s = whole[m * y.cols + n];
+      const std::int32_t code =
+          detail::is_fixed(post.requantize.rule)
+              ? detail::requantize_sum(post.requantize, s.value, n)
+              : detail::requantize(post.requantize,
+                                   s.is_sum ? static_cast<float>(s.value) : sums[m * y.cols + n],
+                                   n);
+      detail::store_code_of(code, n, row, y.type);
     }
   }
 }

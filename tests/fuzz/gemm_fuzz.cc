@@ -161,9 +161,9 @@ struct any_epilogue {
                                            nibble::activation::silu};
     constexpr number_type types[] = {number_type::f32, number_type::bf16, number_type::f16,
                                      number_type::int8, number_type::uint8};
-    constexpr nibble::requantize_rule rules[] = {nibble::requantize_rule::float_scale,
-                                                 nibble::requantize_rule::fixed_double,
-                                                 nibble::requantize_rule::fixed_single};
+    constexpr nibble::requantize_rule rules[] = {
+        nibble::requantize_rule::float_scale, nibble::requantize_rule::fixed_double,
+        nibble::requantize_rule::fixed_single, nibble::requantize_rule::float_multiplier};
     type = in.one_of(types);
     stride = n + in.below(5);
     random_bits random(in.take<std::uint64_t>());
@@ -270,7 +270,12 @@ void run_gemm(const line& f, fuzz::choices& in) {
   const any_epilogue e(in, m, size.rows);
   result_bytes expected(e.type, m, size.rows, e.stride);
   result_bytes got(e.type, m, size.rows, e.stride);
-  nibble::reference::apply_epilogue(sums, expected.y, e.post);
+  if (path == compute_path::integer) {
+    const auto whole = gemm_int32(w.apart, from.x, o.scale, o.outlier_threshold);
+    nibble::reference::apply_epilogue(sums, whole, expected.y, e.post);
+  } else {
+    nibble::reference::apply_epilogue(sums, expected.y, e.post);
+  }
   fuzz::require(w.ops.gemm(w.packed.data, from.x, got.y, with, e.post, o) == errc::ok, "gemm");
   text = difference(got.bytes, expected.bytes);
   fuzz::require(text.empty(), text.c_str());

@@ -559,7 +559,7 @@ fault(fixed_odd epilogue kernel/epilogue-inl.h
   [==[by_even]==]
   "epilogue")
 fault(requantize_nan epilogue kernel/epilogue-inl.h
-  [==[    t = hn::IfThenElseZero(hn::Eq(t, t), t);
+  [==[  t = hn::IfThenElseZero(hn::Eq(t, t), t);
 ]==]
   [==[]==]
   "epilogue")
@@ -571,7 +571,7 @@ fault(clamp_nan epilogue kernel/epilogue-inl.h
   [==[v = hn::IfThenElse(hn::Gt(v, high), high, v);]==]
   [==[v = hn::Min(v, high);]==]
   "epilogue")
-fault(copy_residual epilogue kernel/epilogue-inl.h
+fault(copy_residual epilogue format/epilogue_math.h
   [==[e.residual == nullptr && e.low]==]
   [==[e.low]==]
   "epilogue")
@@ -630,8 +630,8 @@ fault(segment_first gemm kernel/gemm_group-inl.h
   [==[a.first = true;]==]
   "gemm_integer")
 fault(segment_last gemm kernel/gemm_group-inl.h
-  [==[a.last = !part || skip + cols == shape.segment_cols;]==]
-  [==[a.last = true;]==]
+  [==[const bool ends = !part || skip + cols == shape.segment_cols;]==]
+  [==[const bool ends = true;]==]
   "gemm_integer")
 fault(level_unit gemm kernel/gemm_group-inl.h
   [==[for (size_t i = 0; unit != 1.0f && i < floats; ++i) scales[i] *= unit;]==]

@@ -33,15 +33,28 @@ enum class requantize_rule : std::uint8_t {
   float_scale,   ///< nearest_even(v / scale) + zero_point, as ONNX QuantizeLinear
   fixed_double,  ///< TFLite: saturating rounding doubling high multiply, then rounding right shift
   fixed_single,  ///< TFLite: one 64-bit product, one rounding shift
+  float_multiplier,  ///< nearest_even(v * scale) + zero_point, as ONNX Runtime's QLinearMatMul;
+                     ///< its scale is x_scale * w_scale / y_scale, in f32 and that order
 };
 
-/// Requantization, per channel (arrays of n) or per tensor (arrays of 1). The fixed-point rules are
-/// for integer sums: v is first rounded to an int32 (nearest even, saturating), which changes
-/// nothing where all of it is integer arithmetic below 2^24. NaN becomes the zero point.
+namespace detail {
+/// A fixed-point rule?
+constexpr bool is_fixed(requantize_rule r) noexcept {
+  return r == requantize_rule::fixed_double || r == requantize_rule::fixed_single;
+}
+}  // namespace detail
+
+/// Requantization, per channel (arrays of n) or per tensor (arrays of 1). NaN becomes the zero
+/// point.
+///
+/// The fixed-point rules and float_multiplier are for integer sums: pack w's codes with a scale of
+/// 1, give x's codes one of 1, and put the real scales here. Where the epilogue is nothing else,
+/// the int32 sum itself is requantized (docs/numerics.md, part 9). Otherwise the fixed-point rules
+/// round v to an int32 first (nearest even, saturating).
 struct requantization {
   requantize_rule rule = requantize_rule::float_scale;
   bool per_channel = false;
-  const float* scale = nullptr;              ///< float_scale: > 0
+  const float* scale = nullptr;              ///< float_*: > 0
   const std::int32_t* multiplier = nullptr;  ///< fixed_*: Q31, >= 0
   const std::int32_t* shift = nullptr;       ///< fixed_*: left if positive, in [-31, 30]
   std::int32_t zero_point = 0;               ///< in [low, high]

@@ -190,24 +190,29 @@ constexpr std::int32_t multiply_fixed_single(std::int32_t x, std::int32_t multip
       std::clamp(wide, std::int64_t{int32_min}, std::int64_t{int32_max}));
 }
 
-/// v as an integer in [q.low, q.high]; `col` picks the channel.
+/// A sum as an integer in [q.low, q.high] by a fixed-point rule; `col` picks the channel.
 ///
 /// Clamping comes before the zero point is added: nothing overflows, and the result is the same.
-constexpr std::int32_t requantize(const requantization& q, float v, std::size_t col) noexcept {
+constexpr std::int32_t requantize_sum(const requantization& q, std::int32_t sum,
+                                      std::size_t col) noexcept {
   const std::size_t i = q.per_channel ? col : 0;
   const std::int32_t low = q.low - q.zero_point;
   const std::int32_t high = q.high - q.zero_point;
-  if (q.rule == requantize_rule::float_scale) {
-    float t = v / q.scale[i];
-    if (is_nan(t)) t = 0;
-    t = std::clamp(t, static_cast<float>(low), static_cast<float>(high));
-    return static_cast<std::int32_t>(nearest_integer(t)) + q.zero_point;
-  }
-  const std::int32_t x = to_int32(v);
   const std::int32_t t = q.rule == requantize_rule::fixed_double
-                             ? multiply_fixed_double(x, q.multiplier[i], q.shift[i])
-                             : multiply_fixed_single(x, q.multiplier[i], q.shift[i]);
+                             ? multiply_fixed_double(sum, q.multiplier[i], q.shift[i])
+                             : multiply_fixed_single(sum, q.multiplier[i], q.shift[i]);
   return std::clamp(t, low, high) + q.zero_point;
+}
+
+/// The same of v, by every rule.
+constexpr std::int32_t requantize(const requantization& q, float v, std::size_t col) noexcept {
+  if (is_fixed(q.rule)) return requantize_sum(q, to_int32(v), col);
+  const float scale = q.scale[q.per_channel ? col : 0];
+  float t = q.rule == requantize_rule::float_scale ? v / scale : rounded(v * scale);
+  if (is_nan(t)) t = 0;
+  t = std::clamp(t, static_cast<float>(q.low - q.zero_point),
+                 static_cast<float>(q.high - q.zero_point));
+  return static_cast<std::int32_t>(nearest_integer(t)) + q.zero_point;
 }
 
 // ------------------------------------------------------------------- values
@@ -234,6 +239,29 @@ inline float epilogue_value(const epilogue& e, float sum, const float* second, s
   return v;
 }
 
+/// Does the epilogue leave sums as they are, up to the type of y?
+constexpr bool leaves_sums(const epilogue& e) noexcept {
+  constexpr float inf = std::numeric_limits<float>::infinity();
+  return e.channel_scale == nullptr && e.bias == nullptr && e.act == activation::none &&
+         e.residual == nullptr && e.low == -inf && e.high == inf;
+}
+
+/// Is it the requantization of integer sums alone?
+constexpr bool takes_int32(const epilogue& e, number_type y_type) noexcept {
+  return is_code(y_type) && e.requantize.rule != requantize_rule::float_scale && leaves_sums(e);
+}
+
+inline void store_code_of(std::int32_t code, std::size_t col, void* y_row,
+                          number_type y_type) noexcept {
+  if (y_type == number_type::int8) {
+    static_cast<std::int8_t*>(y_row)[col] =
+        static_cast<std::int8_t>(std::clamp(code, std::int32_t{-128}, std::int32_t{127}));
+  } else {
+    static_cast<std::uint8_t*>(y_row)[col] =
+        static_cast<std::uint8_t>(std::clamp(code, std::int32_t{0}, std::int32_t{255}));
+  }
+}
+
 /// Writes v as element `col` of a row of y.
 inline void store_number(const epilogue& e, float v, std::size_t col, void* y_row,
                          number_type y_type) noexcept {
@@ -242,14 +270,7 @@ inline void store_number(const epilogue& e, float v, std::size_t col, void* y_ro
     case number_type::f32: static_cast<float*>(y_row)[col] = v; break;
     case number_type::bf16: static_cast<std::uint16_t*>(y_row)[col] = bf16::encode(v, ieee); break;
     case number_type::f16: static_cast<std::uint16_t*>(y_row)[col] = f16::encode(v, ieee); break;
-    case number_type::int8:
-      static_cast<std::int8_t*>(y_row)[col] = static_cast<std::int8_t>(
-          std::clamp(requantize(e.requantize, v, col), std::int32_t{-128}, std::int32_t{127}));
-      break;
-    case number_type::uint8:
-      static_cast<std::uint8_t*>(y_row)[col] = static_cast<std::uint8_t>(
-          std::clamp(requantize(e.requantize, v, col), std::int32_t{0}, std::int32_t{255}));
-      break;
+    default: store_code_of(requantize(e.requantize, v, col), col, y_row, y_type);
   }
 }
 

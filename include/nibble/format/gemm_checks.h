@@ -67,11 +67,11 @@ constexpr errc check_zero_points(const activations& x) noexcept {
 
 inline errc check_requantization(const requantization& q, std::size_t channels) noexcept {
   const bool in_range = -128 <= q.low && q.low <= q.zero_point && q.zero_point <= q.high &&
-                        q.high <= 255 && q.rule <= requantize_rule::fixed_single;
+                        q.high <= 255 && q.rule <= requantize_rule::float_multiplier;
   if (!in_range) return errc::invalid_argument;
   const std::size_t n = q.per_channel ? channels : 1;
   bool good = true;
-  if (q.rule == requantize_rule::float_scale) {
+  if (!is_fixed(q.rule)) {
     if (q.scale == nullptr) return errc::invalid_argument;
     for (std::size_t i = 0; i < n; ++i) good = good && q.scale[i] > 0;
   } else {

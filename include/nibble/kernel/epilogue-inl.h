@@ -218,27 +218,31 @@ HWY_INLINE hn::Vec<D> Channel(D d, bool per_channel, const hn::TFromD<D>* p, siz
   return per_channel ? LoadFirst(d, p + col, n) : hn::Set(d, *p);
 }
 
-template <class DF>
-HWY_INLINE hn::Vec<hn::RebindToSigned<DF>> Requantize(DF df, const requantization& q, hn::Vec<DF> v,
-                                                      size_t col, size_t n) {
-  const hn::RebindToSigned<DF> di;
-  const int32_t low = q.low - q.zero_point;
-  const int32_t high = q.high - q.zero_point;
-  const auto zero_point = hn::Set(di, q.zero_point);
-  if (q.rule == requantize_rule::float_scale) {
-    auto t = hn::Div(v, Channel(df, q.per_channel, q.scale, col, n));
-    t = hn::IfThenElseZero(hn::Eq(t, t), t);
-    t = hn::Min(hn::Max(t, hn::Set(df, static_cast<float>(low))),
-                hn::Set(df, static_cast<float>(high)));
-    return hn::Add(hn::NearestInt(t), zero_point);
-  }
-  const auto x = ToInt32(df, v);
+// Sums by a fixed-point rule.
+template <class DI>
+HWY_INLINE hn::Vec<DI> RequantizeFixed(DI di, const requantization& q, hn::Vec<DI> x, size_t col,
+                                       size_t n) {
   const auto multiplier = Channel(di, q.per_channel, q.multiplier, col, n);
   const auto shift = Channel(di, q.per_channel, q.shift, col, n);
   const auto t = q.rule == requantize_rule::fixed_double
                      ? MultiplyFixedDouble(di, x, multiplier, shift)
                      : MultiplyFixedSingle(di, x, multiplier, shift);
-  return hn::Add(hn::Min(hn::Max(t, hn::Set(di, low)), hn::Set(di, high)), zero_point);
+  const auto low = hn::Set(di, q.low - q.zero_point);
+  const auto high = hn::Set(di, q.high - q.zero_point);
+  return hn::Add(hn::Min(hn::Max(t, low), high), hn::Set(di, q.zero_point));
+}
+
+template <class DF>
+HWY_INLINE hn::Vec<hn::RebindToSigned<DF>> Requantize(DF df, const requantization& q, hn::Vec<DF> v,
+                                                      size_t col, size_t n) {
+  const hn::RebindToSigned<DF> di;
+  if (detail::is_fixed(q.rule)) return RequantizeFixed(di, q, ToInt32(df, v), col, n);
+  const auto scale = Channel(df, q.per_channel, q.scale, col, n);
+  auto t = q.rule == requantize_rule::float_scale ? hn::Div(v, scale) : hn::Mul(v, scale);
+  t = hn::IfThenElseZero(hn::Eq(t, t), t);
+  t = hn::Min(hn::Max(t, hn::Set(df, static_cast<float>(q.low - q.zero_point))),
+              hn::Set(df, static_cast<float>(q.high - q.zero_point)));
+  return hn::Add(hn::NearestInt(t), hn::Set(di, q.zero_point));
 }
 
 // ------------------------------------------------------------------- values
@@ -256,13 +260,22 @@ HWY_INLINE hn::Vec<DF> LoadNumbers(DF df, number_type type, const void* p, size_
   }
 }
 
+template <class VI>
+HWY_INLINE void StoreCodes(VI codes, size_t col, size_t n, void* y_row, number_type y_type) {
+  const hn::Rebind<int8_t, hn::DFromV<VI>> di8;
+  const hn::Rebind<uint8_t, hn::DFromV<VI>> du8;
+  if (y_type == number_type::int8) {
+    StoreFirst(di8, hn::DemoteTo(di8, codes), static_cast<int8_t*>(y_row) + col, n);
+  } else {
+    StoreFirst(du8, hn::DemoteTo(du8, codes), static_cast<uint8_t*>(y_row) + col, n);
+  }
+}
+
 template <class DF>
 HWY_INLINE void StoreNumbers(DF df, const requantization& q, hn::Vec<DF> v, size_t col, size_t n,
                              void* y_row, number_type y_type) {
   constexpr static_policy<rounding::nearest_even, overflow::to_special> kIeee;
   const hn::Rebind<uint16_t, DF> du16;
-  const hn::Rebind<int8_t, DF> di8;
-  const hn::Rebind<uint8_t, DF> du8;
   switch (y_type) {
     case number_type::f32: StoreFirst(df, v, static_cast<float*>(y_row) + col, n); break;
     case number_type::bf16:
@@ -272,14 +285,7 @@ HWY_INLINE void StoreNumbers(DF df, const requantization& q, hn::Vec<DF> v, size
     case number_type::f16:
       StoreFirst(du16, EncodeWideVector<f16>(df, kIeee, v), static_cast<uint16_t*>(y_row) + col, n);
       break;
-    case number_type::int8:
-      StoreFirst(di8, hn::DemoteTo(di8, Requantize(df, q, v, col, n)),
-                 static_cast<int8_t*>(y_row) + col, n);
-      break;
-    case number_type::uint8:
-      StoreFirst(du8, hn::DemoteTo(du8, Requantize(df, q, v, col, n)),
-                 static_cast<uint8_t*>(y_row) + col, n);
-      break;
+    default: StoreCodes(Requantize(df, q, v, col, n), col, n, y_row, y_type);
   }
 }
 
@@ -290,13 +296,6 @@ HWY_INLINE hn::Vec<DF> ChannelValues(DF df, const float* scale, const float* bia
   if (scale != nullptr) v = RoundedMul(v, LoadFirst(df, scale + col, n));
   if (bias != nullptr) v = hn::Add(v, LoadFirst(df, bias + col, n));
   return v;
-}
-
-/// Does the epilogue leave f32 sums as they are?
-inline bool LeavesSums(const epilogue& e) {
-  constexpr float kInf = std::numeric_limits<float>::infinity();
-  return e.channel_scale == nullptr && e.bias == nullptr && e.act == activation::none &&
-         e.residual == nullptr && e.low == -kInf && e.high == kInf;
 }
 
 /// Writes y_row[col0 .. col0 + count) and nothing else.
@@ -312,7 +311,7 @@ HWY_NOINLINE void ApplyEpilogue(const epilogue& e, const float* sums, const floa
   constexpr float kInf = std::numeric_limits<float>::infinity();
   const DF df;
   const size_t N = hn::Lanes(df);
-  if (y_type == number_type::f32 && second == nullptr && LeavesSums(e)) {
+  if (y_type == number_type::f32 && second == nullptr && detail::leaves_sums(e)) {
     float* HWY_RESTRICT y = static_cast<float*>(y_row) + col0;
     for (size_t i = 0; i < count; i += N) {
       StoreFirst(df, hn::LoadU(df, sums + i), y + i, count - i);
@@ -340,6 +339,18 @@ HWY_NOINLINE void ApplyEpilogue(const epilogue& e, const float* sums, const floa
       v = hn::IfThenElse(hn::Gt(v, high), high, v);
     }
     StoreNumbers(df, e.requantize, v, col, n, y_row, y_type);
+  }
+}
+
+/// The same of integer sums, for epilogues that are requantization by a fixed-point rule alone.
+template <class DF = hn::CappedTag<float, 16>>
+HWY_NOINLINE void RequantizeSums(const requantization& q, const int32_t* sums, size_t col0,
+                                 size_t count, void* y_row, number_type y_type) {
+  const hn::RebindToSigned<DF> di;
+  for (size_t i = 0; i < count; i += hn::Lanes(di)) {
+    const size_t n = count - i;
+    const size_t col = col0 + i;
+    StoreCodes(RequantizeFixed(di, q, hn::LoadU(di, sums + i), col, n), col, n, y_row, y_type);
   }
 }
 

@@ -29,6 +29,24 @@ inline namespace NIBBLE_ABI {
 namespace HWY_NAMESPACE {
 namespace hn = hwy::HWY_NAMESPACE;
 
+/// Whether a product needs int32 sums over all of k, which f32 may not hold: those that nothing but
+/// a fixed-point rule or float_multiplier takes, of rows of one block. The definition:
+/// reference_gemm.h. In short rows f32 is exact, and so is the float of one segment.
+template <class = void>
+HWY_NOINLINE bool KeepsSums(const detail::gemm_args& args, compute_path path,
+                            detail::shift_use shift, const detail::gemm_item& item) {
+  const packed_shape& s = item.w->shape;
+  const bool is_large = s.packed_cols >= (size_t{1} << 24) / (255 * 255);
+  const bool may = path == compute_path::integer && is_large && s.num_blocks == 1 &&
+                   (shift == detail::shift_use::none || shift == detail::shift_use::zero_int);
+  if (!may || item.post == nullptr || item.pair != nullptr || !item.w->outliers.empty() ||
+      (args.options.outlier_threshold > 0 && !is_code(args.x.type))) {
+    return false;
+  }
+  return detail::takes_int32(*item.post, item.y.type) &&
+         (detail::is_fixed(item.post->requantize.rule) || s.num_segments() > 1);
+}
+
 /// One task: a block of rows times a group of panels, and the epilogue.
 template <class = void>
 HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, size_t group,
@@ -40,20 +58,30 @@ HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, siz
   const size_t first_row = row_block * run.sizes.task_rows;
   if (first_row >= item.num_rows) return;
   const size_t rows = HWY_MIN(run.sizes.task_rows, item.num_rows - first_row);
-  const auto multiply = [&](const packed_data& w, float* c) {
-    MultiplyAll(GroupJob{run, w, first_panel, num_panels, item.x_rows, first_row, rows, s, c},
-                item);
+  const bool keeps_sums =
+      run.sizes.keeps_sums && KeepsSums(run.args, run.plan.path, run.ops.shift, item);
+  const auto job_of = [&](const packed_data& w, float* c) {
+    return GroupJob{run,       w,    first_panel, num_panels, item.x_rows,
+                    first_row, rows, s,           c,          keeps_sums ? s.whole : nullptr};
   };
   const bool is_integer = run.plan.path == compute_path::integer;
   const TileSession tiles(run.plan.amx, is_integer ? TileDepth(run.shape.segment_cols) : 64);
-  multiply(*item.w, s.c);
-  if (item.pair != nullptr) multiply(*item.pair, s.c_pair);
+  const GroupJob job = job_of(*item.w, s.c);
+  MultiplyAll(job, item);
+  if (item.pair != nullptr) MultiplyAll(job_of(*item.pair, s.c_pair), item);
+  const bool is_fixed = keeps_sums && detail::is_fixed(item.post->requantize.rule);
+  if (keeps_sums) SettleKept(job, !is_fixed);
   const size_t column = first_panel * panel_rows;
   const size_t columns = HWY_MIN(num_panels * panel_rows, item.w->shape.rows - column);
   for (size_t m = 0; m < rows; ++m) {
     const size_t r = item.y_rows == nullptr ? first_row + m : item.y_rows[first_row + m];
     uint8_t* const y =
         static_cast<uint8_t*>(item.y.data) + r * item.y.stride * size_of(item.y.type);
+    if (is_fixed) {
+      RequantizeSums(item.post->requantize, s.whole + m * kGroupColumns, column, columns, y,
+                     item.y.type);
+      continue;
+    }
     ApplyEpilogue(*item.post, s.c + m * kGroupColumns,
                   item.pair == nullptr ? nullptr : s.c_pair + m * kGroupColumns, r, column, columns,
                   y, item.y.type, item.pair_channels);
@@ -103,6 +131,7 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
   for (const detail::gemm_item& item : args.items) {
     z.most_rows = HWY_MAX(z.most_rows, item.num_rows);
     z.groups += NumGroups(item.w->shape);
+    z.keeps_sums = z.keeps_sums || KeepsSums(args, path, ops.shift, item);
   }
   const bool integer = path == compute_path::integer;
   const bool raw = integer && ops.raw_levels;
@@ -110,7 +139,7 @@ HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path
   // 128 segments x 4 panels are 32 KiB (22.7 GB/s with chunks of 128 columns, 29.5 so). On other
   // paths short chunks make four panels four streams.
   const bool in_registers =
-      z.most_rows == 1 &&
+      z.most_rows == 1 && !z.keeps_sums &&
       (integer ? !HasZeros(args.x) : path == compute_path::exact && ops.float_gemv != nullptr);
   const size_t want = in_registers       ? 128 * shape.segment_cols
                       : raw              ? 2048

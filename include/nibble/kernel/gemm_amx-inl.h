@@ -390,15 +390,26 @@ HWY_NOINLINE void AmxIntTiles(const IntTileArgs& args, uint8_t* levels, size_t d
       }
     }
   }
-  if (a.x_zero == nullptr || a.last) return;
-  // Sums of levels are those of this chunk.
+  const bool has_zero = a.kept && (a.bias != 0 || a.shift == detail::shift_use::zero_int);
+  if (a.last || (a.x_zero == nullptr && !has_zero)) return;
+  // Sums of levels are those of this chunk; sums of x those of the segment.
+  const LaneTag df;
   const SumTag di;
-  for (size_t m = 0; m < rows; ++m) {
-    const auto x_zero = hn::Set(di, a.x_zero[m]);
-    for (size_t column = 0; column < columns; column += panel_rows) {
-      const auto sums = hn::LoadU(di, a.level_sums + column / panel_rows * a.factor_stride);
+  for (size_t column = 0; column < columns; column += panel_rows) {
+    const size_t factor = column / panel_rows * a.factor_stride;
+    auto zero = hn::Set(di, a.bias);
+    if (a.shift == detail::shift_use::zero_int) {
+      zero = hn::Add(zero, hn::ConvertTo(di, hn::LoadU(df, a.shifts + factor)));
+    }
+    for (size_t m = 0; m < rows; ++m) {
       int32_t* HWY_RESTRICT p = a.partial + m * kGroupColumns + column;
-      hn::StoreU(hn::Sub(hn::LoadU(di, p), hn::Mul(sums, x_zero)), di, p);
+      auto sum = hn::LoadU(di, p);
+      if (has_zero) sum = hn::Sub(sum, hn::Mul(zero, hn::Set(di, a.x_sum[m][0])));
+      if (a.x_zero != nullptr) {
+        const auto level_sum = hn::LoadU(di, a.level_sums + factor);
+        sum = hn::Sub(sum, hn::Mul(level_sum, hn::Set(di, a.x_zero[m])));
+      }
+      hn::StoreU(sum, di, p);
     }
   }
 }

@@ -9,6 +9,7 @@
 #define NIBBLE_KERNEL_GEMM_GROUP_INL_H_
 #endif
 
+#include "nibble/kernel/epilogue-inl.h"
 #include "nibble/kernel/gemm_amx-inl.h"
 #include "nibble/kernel/gemm_ops-inl.h"
 
@@ -56,7 +57,8 @@ struct GroupJob {
   size_t first_row;
   size_t rows;
   const WorkerScratch& scratch;
-  float* c;  ///< [rows][kGroupColumns]
+  float* c;        ///< [rows][kGroupColumns]
+  int32_t* whole;  ///< the same, or null: int32 sums over all of k are not wanted
 
   [[nodiscard]] size_t row_of(size_t m) const {
     return x_rows == nullptr ? first_row + m : size_t{x_rows[first_row + m]};
@@ -144,6 +146,53 @@ HWY_NOINLINE void MultiplyPairs(void (*tiles)(const Args&, size_t, size_t), cons
   }
 }
 
+/// Sums of a segment that a chunk left in `partial` go where they belong: to c, scaled, and to sums
+/// over all of k. There is no float shift.
+template <class = void>
+HWY_NOINLINE void FinishKept(const GroupJob& job, const IntTileArgs& a) {
+  const LaneTag df;
+  const SumTag di;
+  for (size_t column = 0; column < job.num_panels * panel_rows; column += hn::Lanes(df)) {
+    const size_t factor = column / panel_rows * a.factor_stride + column % panel_rows;
+    const auto scale = hn::LoadU(df, a.scales + factor);
+    for (size_t m = 0; m < job.rows; ++m) {
+      const size_t at = m * kGroupColumns + column;
+      const auto sum = hn::LoadU(di, a.partial + at);
+      hn::StoreU(FinishSegment<false>(sum, scale, a.shifts + factor, a.shift, a.x_scale[m][0],
+                                      a.x_sum[m][0], hn::LoadU(df, a.c + at)),
+                 df, a.c + at);
+      hn::StoreU(hn::Add(hn::LoadU(di, job.whole + at), sum), di, job.whole + at);
+    }
+  }
+}
+
+/// Where the scales of w and x are 1, the int32 sum is the result; elsewhere it becomes c to
+/// nearest. For float_multiplier c becomes the float of the former.
+template <class = void>
+HWY_NOINLINE void SettleKept(const GroupJob& job, bool as_float) {
+  const LaneTag df;
+  const SumTag di;
+  const auto one = hn::Set(df, 1.0f);
+  const size_t stride = job.run.sizes.factor_segments * panel_rows;
+  for (size_t column = 0; column < job.num_panels * panel_rows; column += hn::Lanes(df)) {
+    const float* const scales = job.scratch.scales + column / panel_rows * stride;
+    const auto is_one = hn::Eq(hn::LoadU(df, scales + column % panel_rows), one);
+    for (size_t m = 0; m < job.rows; ++m) {
+      const size_t at = m * kGroupColumns + column;
+      const float x_scale = *(job.run.x.scales + job.row_of(m) * job.run.x.segment_stride);
+      const auto exact = hn::And(is_one, hn::Eq(hn::Set(df, x_scale), one));
+      const auto c = hn::LoadU(df, job.c + at);
+      const auto whole = hn::LoadU(di, job.whole + at);
+      if (as_float) {
+        hn::StoreU(hn::IfThenElse(exact, hn::ConvertTo(df, whole), c), df, job.c + at);
+      } else {
+        hn::StoreU(hn::IfThenElse(hn::RebindMask(di, exact), whole, ToInt32(df, c)), di,
+                   job.whole + at);
+      }
+    }
+  }
+}
+
 /// Columns k .. k + cols on the integer path: whole segments, or a part of one. Their factors lie
 /// from number `at` of what ReadFactors read.
 template <class = void>
@@ -156,6 +205,7 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   const size_t segment = k / shape.segment_cols;
   const size_t skip = k % shape.segment_cols;
   const bool part = cols < shape.segment_cols;
+  const bool ends = !part || skip + cols == shape.segment_cols;
   const LevelOps& by = run.ops.by(run.plan.dot);
   IntTileArgs a{};
   a.w = run.ops.raw_levels ? codes : s.w;
@@ -172,10 +222,12 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
   a.bias = run.args.codec->bias - by.flip;
   a.shift = run.ops.shift;
   a.first = skip == 0;
-  a.last = !part || skip + cols == shape.segment_cols;
+  a.last = ends && job.whole == nullptr;
+  a.kept = ends && job.whole != nullptr;
   a.c = job.c;
   a.partial = s.partial;
-  const bool in_registers = job.rows == 1 && !part && run.x.zeros == nullptr;
+  const bool in_registers =
+      job.rows == 1 && !part && run.x.zeros == nullptr && !run.sizes.keeps_sums;
   for (size_t p = 0; !in_registers && p < job.num_panels; ++p) {
     const uint8_t* const from = codes + p * panel_bytes;
     uint8_t* const to = s.w + p * run.sizes.w_bytes;
@@ -205,6 +257,7 @@ HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, siz
     by.by_block ? MultiplyPairs(by.tiles, a, cols, s, job.rows, columns)
                 : by.tiles(a, job.rows, columns);
   }
+  if (a.kept) FinishKept(job, a);
 }
 
 /// The same on the float paths.
@@ -278,6 +331,9 @@ HWY_NOINLINE void MultiplyGroup(const GroupJob& job) {
   const packed_shape& shape = job.w.shape;
   const GemmScratch& z = job.run.sizes;
   std::memset(job.c, 0, job.rows * kGroupColumns * sizeof(float));
+  if (job.whole != nullptr) {
+    std::memset(job.whole, 0, job.rows * kGroupColumns * sizeof(int32_t));
+  }
   const auto multiply =
       job.run.plan.path == compute_path::integer ? &MultiplyLevels<> : &MultiplyFloats<>;
   if (shape.segment_cols > z.chunk_cols) {

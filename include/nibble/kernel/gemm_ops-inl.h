@@ -112,6 +112,7 @@ struct GemmScratch {
   size_t task_rows;
   size_t w_bytes;  ///< of one panel's decoded chunk
   size_t worker_bytes;
+  bool keeps_sums;       ///< some matrix has int32 sums over all of k
   bool outlier_values;   ///< some matrix has single outliers
   size_t outlier_cols;   ///< columns multiplied in f32 at a time, or 0
   size_t across_floats;  ///< of a block of rows of x, turned, or 0
@@ -141,6 +142,7 @@ struct WorkerScratch {
   float* c;
   float* c_pair;
   int32_t* partial;
+  int32_t* whole;  ///< sums over all of k, or nothing
   const void** x;
   const float** x_scale;
   const int32_t** x_sum;
@@ -186,6 +188,7 @@ HWY_INLINE WorkerScratch PlaceWorker(const GemmRun& run, uint8_t*& at) {
   s.c = TakeScratch<float>(at, sums);
   s.c_pair = TakeScratch<float>(at, sums);
   s.partial = TakeScratch<int32_t>(at, sums);
+  s.whole = TakeScratch<int32_t>(at, z.keeps_sums ? sums : 0);
   s.x = TakeScratch<const void*>(at, z.task_rows);
   s.x_scale = TakeScratch<const float*>(at, z.task_rows);
   s.x_sum = TakeScratch<const int32_t*>(at, z.task_rows);

@@ -54,6 +54,7 @@ struct IntTileArgs {
   detail::shift_use shift;
   bool first;  ///< the chunk begins its segment,
   bool last;   ///< and ends it; else sums continue in `partial`
+  bool kept;   ///< it ends it all the same, and int32 sums are wanted
   float* c;    ///< [rows][kGroupColumns]
   int32_t* partial;
 };
