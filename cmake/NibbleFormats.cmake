@@ -13,6 +13,7 @@ function(nibble_read_catalogue)
   file(READ "${formats_h}" text)
   string(REPLACE ";" "" text "${text}")
   string(REGEX MATCHALL "#define NIBBLE_FORMATS_[A-Z0-9_]+\\(X\\)[^#]*" groups "${text}")
+  string(REGEX REPLACE "#define NIBBLE_FORMATS_[A-Z0-9_]+\\(X\\)" "" groups "${groups}")
   string(REGEX MATCHALL "X\\([a-zA-Z0-9_:]+" types "${groups}")
   list(TRANSFORM types REPLACE "X\\(" "")
   # A format of the list without a namespace is called as its type; GGUF's say their names.
