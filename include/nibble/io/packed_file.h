@@ -25,16 +25,17 @@ namespace nibble::inline NIBBLE_ABI {
 /// A packed matrix in a file, a tensor or a text: what the file says of it, checked.
 using packed_entry = detail::packed_entry;
 
-/// Writes a file of packed matrices: under `path` with ".part" added, then renamed, so that a
-/// mapping of an older file stays whole.
+/// Writes a file of packed matrices: beside `path` (in a file of its own, "path.PID-N.part"), then
+/// to the disk, then renamed. A mapping of an older file stays whole, and whoever opens `path`
+/// finds the older file or the new one, also while several processes write it: the last one counts.
 ///
 /// @param matrices  of any formats; a named_packed is its name and its matrix. Also tensors and
 ///                  texts: named("norm", floats), named_text("config.json", text)
 ///
 /// Errors: duplicate_name; unknown_type: a tensor of more than 2 dimensions, in Fortran order or of
 /// a block type; shape_mismatch: a tensor whose bytes are not those of its shape; limit_exceeded: a
-/// name above 64 KiB, or more than 2^32 matrices; io: the system refuses, or the disk is full (the
-/// part is removed); out_of_memory.
+/// name above 64 KiB, or more than 2^32 matrices; io: the system refuses, or the disk is full (what
+/// was written is removed, the older file stays); out_of_memory.
 [[nodiscard]] inline errc save_packed(const char* path, std::span<const named_packed> matrices,
                                       error_note* note = nullptr) noexcept {
   return detail::packed_writer(matrices, note).write(path);

@@ -3,12 +3,11 @@
 #ifndef NIBBLE_IO_DETAIL_PACKED_WRITER_H_
 #define NIBBLE_IO_DETAIL_PACKED_WRITER_H_
 
-#include <cerrno>
 #include <cstdio>
-#include <memory>
 
 #include "nibble/format/fingerprint.h"
 #include "nibble/io/detail/index.h"
+#include "nibble/io/detail/new_file.h"
 #include "nibble/io/detail/packed_layout.h"
 #include "nibble/pack.h"
 
@@ -259,24 +258,12 @@ inline errc packed_writer::write(const char* path) noexcept {
   const printable_name shown(path);
   if (const errc e = check_names(); e != errc::ok) return e;
   if (const errc e = make_table(); e != errc::ok) return e;
-  const std::size_t length = std::strlen(path);
-  const std::unique_ptr<char[]> part(new (std::nothrow) char[length + 6]);
-  if (part == nullptr) return fail(note_, errc::out_of_memory, "'%s'", shown.text);
-  std::memcpy(part.get(), path, length);
-  std::memcpy(part.get() + length, ".part", 6);
-
-  std::FILE* const file = std::fopen(part.get(), "wb");
-  if (file == nullptr) return fail(note_, errc::io, "cannot create '%s.part'", shown.text);
-  const bool written = write_all(file);
-  const bool closed = std::fclose(file) == 0;
-#ifdef _WIN32
-  if (written && closed) std::remove(path);  // rename replaces nothing there
-#endif
-  if (!written || !closed || std::rename(part.get(), path) != 0) {
-    std::remove(part.get());
-    return fail(note_, errc::io, "cannot write '%s'", shown.text);
+  new_file file(path);
+  if (const errc e = file.create(); e != errc::ok) {
+    return fail(note_, e, "cannot create a file beside '%s'", shown.text);
   }
-  return errc::ok;
+  const errc e = write_all(file.stream()) ? file.commit() : errc::io;
+  return e == errc::ok ? e : fail(note_, e, "cannot write '%s'", shown.text);
 }
 
 }  // namespace detail
