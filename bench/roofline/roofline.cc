@@ -27,6 +27,7 @@
 #include "support/paths.h"
 #include "support/random_floats.h"
 #include "support/rows.h"
+#include "support/slow_cases.h"
 #include "support/stopwatch.h"
 
 namespace {
@@ -232,6 +233,21 @@ class runner {
     bench::circumstances known = {};
   };
 
+  // Rows of one name may be slow together: a library's format, or one of our paths on a target.
+  static std::string whose(const bench::row& r) {
+    return r.library + "/" + r.format + "/" + r.path + "/" + r.target;
+  }
+
+  // Says that a call would take too long, by what it took with fewer rows; false: it is not known
+  // to.
+  bool is_left_out(const bench::row& r) {
+    const auto slow = slow_.too_slow(whose(r), r.m);
+    if (!slow) return false;
+    std::printf("%-22s%-26s%5zu%3d  not run: %.2g s with m = %zu\n", r.format.c_str(),
+                r.library.c_str(), r.m, r.threads, slow->seconds, slow->m);
+    return true;
+  }
+
   bench::row new_row(const bench::our_format& format, std::size_t m, int threads) const {
     bench::row r;
     r.op = "gemm";
@@ -243,12 +259,26 @@ class runner {
     return r;
   }
 
-  // Runs once on a poisoned y and checks the result; a wrong one is printed and forgotten.
-  void check_and_add(entry e, const float* w, std::vector<entry>& entries) {
+  // Runs once on a poisoned y and checks the result; a wrong one is printed and forgotten. One that
+  // is far slower than `fastest_s`, the shortest of these calls so far, is not timed again.
+  void check_and_add(entry e, const float* w, std::vector<entry>& entries, double& fastest_s) {
     const std::size_t m = e.row.m;
     std::fill(y_.begin(), y_.begin() + static_cast<std::ptrdiff_t>(m * options_.n),
               std::numeric_limits<float>::quiet_NaN());
-    e.timed.run();
+    double shortest = std::numeric_limits<double>::infinity();
+    const std::optional<double> once =
+        slow_.time_if_slow(whose(e.row), m, fastest_s, [&e, &shortest] {
+          const double seconds = examples::seconds_of(e.timed.run) / e.timed.products;
+          shortest = std::min(shortest, seconds);
+          return seconds;
+        });
+    fastest_s = fastest_s > 0 ? std::min(fastest_s, shortest) : shortest;
+    if (once) {
+      e.row.timed_once = true;
+      e.row.time.median_s = e.row.time.best_s = *once;
+      e.row.time.rounds = 1;
+      e.row.note = "over 50 times slower: timed once";
+    }
     e.row.error = error_of(x_, w, y_.data(), m, options_.n, options_.k);
     if (e.row.error < largest_error) {
       entries.push_back(std::move(e));
@@ -264,6 +294,7 @@ class runner {
     const double ops = 2.0 * static_cast<double>(m) * static_cast<double>(options_.n * options_.k);
     nibble::context& with = context_for(threads);
     std::vector<entry> entries;
+    double fastest_s = 0;
     const bool integer = ours_->supports(nibble::compute_path::integer);
     for (const std::string& target : options_.targets) {
       nibble::force_target(target.c_str());
@@ -292,7 +323,7 @@ class runner {
           static_cast<void>(
               ours_->run({x_.data(), m, options_.k}, {y_.data(), m, options_.n}, with, how));
         };
-        check_and_add(std::move(e), back_.data(), entries);
+        if (!is_left_out(e.row)) check_and_add(std::move(e), back_.data(), entries, fastest_s);
       }
     }
     for (const ready_peer& p : ready_) {
@@ -309,7 +340,22 @@ class runner {
       e.timed.run = [this, m, threads, &p] {
         static_cast<void>(p.library->run(x_.data(), m, y_.data(), threads));
       };
-      check_and_add(std::move(e), p.weights.data(), entries);
+      // How slow one row is says whether many can be waited for.
+      if (m > 1 && slow_.is_new(whose(e.row))) {
+        const double from_memory_s =
+            1e-9 * static_cast<double>(p.library->weight_bytes()) / limits[limit::read];
+        slow_.time_if_slow(whose(e.row), 1,
+                           std::max(fastest_s / static_cast<double>(m), from_memory_s), [&] {
+                             const auto one_row = [&] {
+                               static_cast<void>(p.library->run(x_.data(), 1, y_.data(), threads));
+                             };
+                             return examples::seconds_of(one_row) /
+                                    static_cast<double>(p.library->products_per_run(1));
+                           });
+      }
+      if (!is_left_out(e.row)) {
+        check_and_add(std::move(e), p.weights.data(), entries, fastest_s);
+      }
     }
     time_and_print(entries, ops, limits);
   }
@@ -317,13 +363,21 @@ class runner {
   void time_and_print(std::vector<entry>& entries, double ops,
                       const bench::machine_limits& limits) {
     std::vector<bench::candidate> candidates;
-    for (const entry& e : entries) candidates.push_back(e.timed);
+    for (const entry& e : entries) {
+      if (!e.row.timed_once) candidates.push_back(e.timed);
+    }
     const std::vector<bench::timing> times =
         bench::time_in_turns(candidates, limits.threads, limits.read_streams, options_.seconds);
-    for (std::size_t i = 0; i < entries.size(); ++i) {
-      bench::row& r = entries[i].row;
-      r.time = times[i];
-      r.bound = entries[i].timed.bound;
+    auto next = times.begin();
+    for (entry& e : entries) {
+      bench::row& r = e.row;
+      r.bound = e.timed.bound;
+      if (r.timed_once) {
+        r.time.limit_rate = limits[r.bound];
+        r.time.fraction = e.timed.work / (r.time.median_s * r.time.limit_rate);
+      } else {
+        r.time = *next++;
+      }
       r.gops = 1e-9 * ops / r.time.median_s;
       r.gbps = 1e-9 * r.bits / 8 * static_cast<double>(r.n * r.k) / r.time.median_s;
     }
@@ -331,7 +385,7 @@ class runner {
       if (e.row.library == "nibble") {
         compare_with_peers(e, entries);
         compare_with_earlier(e);
-        e.row.note = bench::reasons(e.row, e.known, limits).text();
+        if (!e.row.timed_once) e.row.note = bench::reasons(e.row, e.known, limits).text();
       }
       out_.add(e.row);
     }
@@ -388,6 +442,7 @@ class runner {
   std::unique_ptr<bench::our_weights> ours_;
   std::vector<ready_peer> ready_;
   std::map<int, std::unique_ptr<nibble::context>> contexts_;
+  bench::slow_cases slow_;
   std::map<std::string, double> one_thread_s_;  // median times by target, m, format and path
   std::map<std::string, double> f32_s_;         // by target, m and threads
 };

@@ -36,6 +36,7 @@ std::vector<timing> time_in_turns(const std::vector<candidate>& candidates, int 
     return seconds_now(threads) - before;
   };
   std::vector<int> calls;
+  if (candidates.empty()) return {};
   for (const candidate& c : candidates) {
     c.run();  // prepares what the first call of a kind has to
     const double once = seconds_of(c.run);
@@ -157,6 +158,7 @@ std::string to_json_line(const row& r) {
     j["disturbed"] = r.time.disturbed;
     j["spread"] = r.time.spread;
     j["rounds"] = r.time.rounds;
+    if (r.timed_once) j["timed_once"] = true;
     j["gops"] = r.gops;
     j["gbps"] = r.gbps;
     j["limit_value"] = r.time.limit_rate;

@@ -55,12 +55,13 @@ struct row {
   double gbps = 0;  ///< bytes of the weights / time
   double bits = 0;  ///< per weight, as stored
   limit bound = limit::read;
-  double error = 0;      ///< of the product, relative, against double precision
-  std::string peer;      ///< ours: the fastest peer of this format, if any ...
-  double ratio = 0;      ///< ... and its time / our time
-  double f32_ratio = 0;  ///< ours: time of f32 weights in this run / our time; 0: not measured
-  std::string note;      ///< why it is slow, or what is wrong
-  bool wrong = false;    ///< not timed
+  double error = 0;         ///< of the product, relative, against double precision
+  std::string peer;         ///< ours: the fastest peer of this format, if any ...
+  double ratio = 0;         ///< ... and its time / our time
+  double f32_ratio = 0;     ///< ours: time of f32 weights in this run / our time; 0: not measured
+  std::string note;         ///< why it is slow, or what is wrong
+  bool wrong = false;       ///< not timed
+  bool timed_once = false;  ///< far slower than another: one call
 };
 
 /// Headings of to_line().
