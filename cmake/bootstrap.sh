@@ -112,6 +112,11 @@ missing_packages() {
   case $command in demo | tinylm | outliers) return 0 ;; esac
   have pkg-config || printf ' pkgconf'
   have_package Catch2 '[23]' || printf ' catch2'
+  # Of the tests of nibble_report's pages, and of units for other CPUs: skipped where they are missing.
+  [ "$command" = test ] || return 0
+  have gnuplot || printf ' gnuplot-nox'
+  have chromium || have chromium-browser || have google-chrome || printf ' chromium'
+  [ "$(uname -m)" != x86_64 ] || have qemu-x86_64 || have qemu-x86_64-static || printf ' qemu-user'
 }
 
 # --- installing --------------------------------------------------------------------------------
