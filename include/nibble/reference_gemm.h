@@ -171,6 +171,19 @@ inline std::int32_t code_by(float v, float scale, std::int32_t zero) noexcept {
   return std::clamp(static_cast<std::int32_t>(code) + zero, -128, 127) - zero;
 }
 
+/// The one infinity among values first .. end - 1, all others of which are finite; end if there is
+/// none such.
+inline std::size_t single_infinity(const std::vector<float>& value, std::size_t first,
+                                   std::size_t end) noexcept {
+  std::size_t at = end;
+  for (std::size_t c = first; c < end; ++c) {
+    if (std::isfinite(value[c])) continue;
+    if (at != end || std::isnan(value[c])) return end;
+    at = c;
+  }
+  return at;
+}
+
 /// @param threshold  gemm_options::outlier_threshold
 inline quantized_row quantize_row(const weight_parts& w, const activations& x, std::size_t r,
                                   activation_scale scale, float threshold = 0) {
@@ -203,15 +216,30 @@ inline quantized_row quantize_row(const weight_parts& w, const activations& x, s
       amax = size > amax ? size : amax;
     }
     constexpr float nan = std::numeric_limits<float>::quiet_NaN();
+    // One infinity is one step of an infinite scale, which only its segment has.
+    const auto take_infinity = [&](std::int32_t zero) {
+      const std::size_t at = single_infinity(value, first, end);
+      if (at == end) return;
+      const std::int32_t step = value[at] > 0 ? 1 : -1;
+      if (zero + step < -128 || zero + step > 127) return;
+      q.code[at] = step;
+      for (std::size_t c = first; c < end; ++c) {
+        const bool beside =
+            w.packed(c) / w.shape.segment_cols != w.packed(at) / w.shape.segment_cols;
+        q.scale[c] = beside ? 0.0f : std::numeric_limits<float>::infinity();
+      }
+    };
     if (given) {
       const float s = x.scale_at(r, w.block_of(first) * w.shape.block);
       constexpr float most = std::numeric_limits<float>::max();
-      const bool good = finite && s > 0 && s <= most && 1.0f / s <= most;
+      const bool is_scale = s > 0 && s <= most && 1.0f / s <= most;
+      const bool good = finite && is_scale;
       for (std::size_t c = first; c < end; ++c) {
         q.code[c] = good ? code_by(value[c], s, x.zero_point(r)) : 0;
         q.scale[c] = good ? s : nan;
         q.amax[c] = good ? s * 127 : amax;
       }
+      if (is_scale && !finite) take_infinity(x.zero_point(r));
     } else {
       const bool zero = !finite || amax < 0x1p-120f;
       const float inverse = zero ? 0.0f : 127.0f / amax;
@@ -222,6 +250,7 @@ inline quantized_row quantize_row(const weight_parts& w, const activations& x, s
         q.scale[c] = !finite ? nan : zero ? 0.0f : amax / 127.0f;
         q.amax[c] = amax;
       }
+      if (!finite) take_infinity(0);
     }
     first = end;
   }

@@ -4,8 +4,9 @@
 //
 //   scale = amax / 127, code = nearest_even(x * (127 / amax)); sums of codes per segment
 //
-// A NaN or infinity makes the scale of its row or block NaN, so that it is seen in the result.
-// Blocks whose largest value is below 2^-120 count as zero. With a scale given beforehand:
+// A NaN makes the scale of its row or block NaN, so that it is seen in the result; an infinity
+// makes it infinite. Blocks whose largest value is below 2^-120 count as zero. With a scale given
+// beforehand:
 //
 //   code = clamp(nearest_even(x * (1 / scale)) + zero point, -128, 127)
 //
@@ -107,6 +108,28 @@ HWY_NOINLINE void PackFloatRow(const activations& x, size_t r, const packed_shap
   }
 }
 
+/// Values that are not all finite, as codes. One infinity is one step of an infinite scale, so that
+/// its sign times that of a weight is the result's. NaN, and several infinities, whose sum may be
+/// NaN, make the scale NaN; so does a zero point beside which there is no step.
+template <class = void>
+HWY_NOINLINE float CodeOfInfinity(const float* HWY_RESTRICT x, size_t n, int32_t zero,
+                                  int8_t* HWY_RESTRICT codes) {
+  constexpr float kLargest = std::numeric_limits<float>::max();
+  constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
+  std::memset(codes, zero, n);
+  size_t at = n;
+  for (size_t i = 0; i < n; ++i) {
+    if (hwy::ScalarAbs(x[i]) <= kLargest) continue;
+    if (at != n || !(hwy::ScalarAbs(x[i]) > kLargest)) return kNaN;
+    at = i;
+  }
+  if (at == n) return kNaN;
+  const int32_t code = zero + (x[at] > 0 ? 1 : -1);
+  if (code < -128 || code > 127) return kNaN;
+  codes[at] = static_cast<int8_t>(code);
+  return std::numeric_limits<float>::infinity();
+}
+
 /// n floats, a multiple of 16, as codes. Returns their scale.
 template <class = void>
 HWY_NOINLINE float QuantizeActivations(const float* HWY_RESTRICT x, size_t n,
@@ -124,7 +147,7 @@ HWY_NOINLINE float QuantizeActivations(const float* HWY_RESTRICT x, size_t n,
   constexpr int32_t kSmall = 7 << 23;  // 2^-120
   if (bits >= kInf || bits < kSmall) {
     std::memset(codes, 0, n);
-    return bits >= kInf ? std::numeric_limits<float>::quiet_NaN() : 0.0f;
+    return bits >= kInf ? CodeOfInfinity(x, n, 0, codes) : 0.0f;
   }
   float amax;
   std::memcpy(&amax, &bits, sizeof amax);
@@ -148,7 +171,7 @@ HWY_NOINLINE int32_t SumCodes(const int8_t* HWY_RESTRICT codes, size_t n) {
 }
 
 /// n floats, a multiple of 16, as codes of a given scale and zero point. Returns the scale; NaN if
-/// x is not finite, or the scale no scale.
+/// it is no scale.
 template <class = void>
 HWY_NOINLINE float QuantizeBy(const float* HWY_RESTRICT x, size_t n, float scale, int32_t zero,
                               int8_t* HWY_RESTRICT codes) {
@@ -157,7 +180,8 @@ HWY_NOINLINE float QuantizeBy(const float* HWY_RESTRICT x, size_t n, float scale
   const hn::Rebind<int8_t, LaneTag> di8;
   constexpr float kLargest = std::numeric_limits<float>::max();
   const float inverse = 1.0f / scale;
-  bool is_good = scale > 0 && scale <= kLargest && inverse <= kLargest;
+  const bool is_scale = scale > 0 && scale <= kLargest && inverse <= kLargest;
+  bool is_good = is_scale;
   const auto factor = hn::Set(df, inverse);
   const auto limit = hn::Set(df, 512.0f);  // beyond all codes, whatever the zero point
   for (size_t i = 0; is_good && i < n; i += hn::Lanes(df)) {
@@ -168,6 +192,7 @@ HWY_NOINLINE float QuantizeBy(const float* HWY_RESTRICT x, size_t n, float scale
     hn::StoreU(hn::DemoteTo(di8, code), di8, codes + i);
   }
   if (is_good) return scale;
+  if (is_scale) return CodeOfInfinity(x, n, zero, codes);
   std::memset(codes, 0, n);
   return std::numeric_limits<float>::quiet_NaN();
 }
@@ -286,8 +311,12 @@ HWY_NOINLINE void PrepareCodes(const activations& x, size_t r, const packed_shap
     for (size_t p = 0; p < s.packed_cols; p += scale_cols) {
       const size_t n = HWY_MIN(scale_cols, s.packed_cols - p);
       const float scale = QuantizeActivations(row + p, n, codes + p);
+      const bool is_infinite = scale > std::numeric_limits<float>::max();
       for (size_t g = p / s.segment_cols; g * s.segment_cols < p + n; ++g) {
-        to.scales[r * to.segment_stride + g] = scale;
+        // Beside an infinity all counts as 0, but 0 times its scale would be NaN.
+        const bool is_beside =
+            is_infinite && SumCodes(codes + g * s.segment_cols, s.segment_cols) == 0;
+        to.scales[r * to.segment_stride + g] = is_beside ? 0.0f : scale;
       }
     }
   }
