@@ -145,7 +145,7 @@ inline std::string gguf_tensor(const std::string& name, const std::vector<std::u
   return out + u32(type) + u64(offset);
 }
 
-struct gguf {
+struct gguf_file {
   std::vector<std::string> keys;
   std::vector<std::string> tensors;
   std::string data;

@@ -3,6 +3,7 @@
 #include "nibble/io/gguf.h"
 
 #include "io/files.h"
+#include "nibble/io/read_rows.h"
 
 using namespace nibble;
 using namespace nibble_test;
@@ -10,15 +11,15 @@ using namespace nibble_test;
 namespace {
 
 constexpr std::uint32_t u8_type = 0, u32_type = 4, bool_type = 7, string_type = 8, array_type = 9;
-constexpr std::uint32_t f32_id = 0, q4_0_id = 2, i8_id = 24, q6_k_id = 14;
+constexpr std::uint32_t f32_id = 0, q4_0_id = 2, i8_id = 24, q6_k_id = 14, f64_id = 28;
 
 std::string array_of(std::uint32_t type, std::uint64_t count, const std::string& items = "") {
   return u32(type) + u64(count) + items;
 }
 
 // A Q4_0 matrix [2 x 64], three floats, one key of every kind.
-gguf small() {
-  gguf g;
+gguf_file small() {
+  gguf_file g;
   g.keys = {
       gguf_key("general.architecture", string_type, gguf_string("llama")),
       gguf_key("a.u8", 0, "\xFF"),
@@ -47,7 +48,7 @@ gguf small() {
 // One f32 tensor of four values; `change` spoils it.
 template <class Change>
 std::string spoiled(Change change) {
-  gguf g;
+  gguf_file g;
   g.tensors = {gguf_tensor("w", {4}, f32_id, 0)};
   g.data = std::string(16, 'x');
   change(g);
@@ -55,14 +56,14 @@ std::string spoiled(Change change) {
 }
 
 std::string with_tensors(const std::vector<std::string>& tensors, std::size_t bytes) {
-  return spoiled([&](gguf& g) {
+  return spoiled([&](gguf_file& g) {
     g.tensors = tensors;
     g.data = std::string(bytes, 'x');
   });
 }
 
 std::string with_key(const std::string& key) {
-  return spoiled([&](gguf& g) { g.keys = {key}; });
+  return spoiled([&](gguf_file& g) { g.keys = {key}; });
 }
 
 std::string nested_array(int depth) {
@@ -75,7 +76,7 @@ std::string nested_array(int depth) {
 
 TEST_CASE("gguf: tensors are found, their dimensions outermost first") {
   for (const std::uint32_t version : {2u, 3u}) {
-    gguf g = small();
+    gguf_file g = small();
     g.version = version;
     read_guarded(read_gguf, g.file(), [version](const auto& file, const auto&) {
       REQUIRE(file.has_value());
@@ -165,17 +166,54 @@ TEST_CASE("gguf: a single value, another alignment and padding at the end are le
   accepted(with_tensors({gguf_tensor("w", {1, 1, 1, 4}, i8_id, 0)}, 4));
   accepted(with_key(nested_array(4)));
   for (const std::uint32_t alignment : {8u, 64u, 4096u, 1048576u}) {
-    gguf g;
+    gguf_file g;
     g.keys = {gguf_key("general.alignment", u32_type, u32(alignment))};
     g.alignment = alignment;
     g.tensors = {gguf_tensor("a", {1}, i8_id, 0), gguf_tensor("b", {1}, i8_id, alignment)};
     g.data = std::string(alignment + 1, '\0');
     accepted(g.file());
   }
-  gguf empty;
+  gguf_file empty;
   accepted(empty.file());
   empty.data = std::string(31, '\0');
   accepted(empty.file());
+}
+
+TEST_CASE("gguf: a dimension of 0 is a tensor without values") {
+  const auto is_empty = [](const tensor_file& file, const char* name) {
+    const tensor_info* t = file.find(name);
+    REQUIRE(t != nullptr);
+    CHECK(t->num_values() == 0);
+    CHECK(t->data.empty());
+    float none[1] = {};
+    const auto n = static_cast<std::size_t>(t->rows());
+    const auto k = static_cast<std::size_t>(t->cols());
+    CHECK(read_rows_f32(*t, 0, {none, n, k}) == errc::ok);
+  };
+  // As gguf-py writes: each offset is the padded end of the tensor before it.
+  const std::vector<std::string> tensors = {
+      gguf_tensor("flag", {0}, f32_id, 0),     gguf_tensor("a", {4}, f32_id, 0),
+      gguf_tensor("rows", {4, 0}, f32_id, 32), gguf_tensor("columns", {0, 3, 2}, q4_0_id, 32),
+      gguf_tensor("b", {3}, f32_id, 32),       gguf_tensor("end", {5, 0, 7}, f32_id, 64)};
+  for (const std::size_t bytes : {std::size_t{64}, std::size_t{44}}) {  // the last padding or not
+    INFO(bytes);
+    read_guarded(read_gguf, with_tensors(tensors, bytes), [&](const auto& file, const auto&) {
+      REQUIRE(file.has_value());
+      for (const char* name : {"flag", "rows", "columns", "end"}) is_empty(*file, name);
+      CHECK(file->find("rows")->rows() == 0);
+      CHECK(file->find("rows")->cols() == 4);
+      CHECK(file->find("columns")->rows() == 6);
+      CHECK(file->find("columns")->cols() == 0);
+      CHECK(file->find("a")->data.size() == 16);
+      CHECK(file->find("b")->data.data() - file->find("a")->data.data() == 32);
+    });
+  }
+  // Nothing but flags: the file may end before its data would begin.
+  read_guarded(read_gguf, with_tensors({gguf_tensor("flag", {0}, f32_id, 0)}, 0),
+               [&](const auto& file, const auto&) {
+                 REQUIRE(file.has_value());
+                 is_empty(*file, "flag");
+               });
 }
 
 TEST_CASE("gguf: malformed files give their error") {
@@ -214,7 +252,7 @@ TEST_CASE("gguf: malformed files give their error") {
           {"an empty key", with_key(key("")), errc::malformed},
           {"a key without UTF-8", with_key(key("\xFF")), errc::malformed},
           {"a key of 65,536 bytes", with_key(key(std::string(65536, 'k'))), errc::limit_exceeded},
-          {"a key twice", spoiled([&](gguf& g) {
+          {"a key twice", spoiled([&](gguf_file& g) {
              g.keys = {key("a"), key("b"), key("a")};
            }),
            errc::duplicate_name},
@@ -255,7 +293,7 @@ TEST_CASE("gguf: malformed files give their error") {
           {"an alignment as a string", aligned(string_type, gguf_string("32")), errc::malformed},
           {"an alignment as an array", aligned(array_type, array_of(u32_type, 1, u32(32))),
            errc::malformed},
-          {"two alignments", spoiled([&](gguf& g) {
+          {"two alignments", spoiled([&](gguf_file& g) {
              const std::string k = gguf_key("general.alignment", u32_type, u32(32));
              g.keys = {k, k};
            }),
@@ -265,24 +303,31 @@ TEST_CASE("gguf: malformed files give their error") {
           {"a tensor name without UTF-8", with_tensors({gguf_tensor("\xC3", {4}, f32_id, 0)}, 16),
            errc::malformed},
           {"a tensor name longer than the file",
-           spoiled([](gguf& g) { g.tensors = {u64(max_u64) + std::string(64, 'w')}; }),
+           spoiled([](gguf_file& g) { g.tensors = {u64(max_u64) + std::string(64, 'w')}; }),
            errc::truncated},
           {"five dimensions", tensor({1, 1, 1, 1, 4}), errc::limit_exceeded},
-          {"2^32 - 1 dimensions", spoiled([](gguf& g) {
+          {"2^32 - 1 dimensions", spoiled([](gguf_file& g) {
              g.tensors = {gguf_string("w") + u32(0xFFFFFFFF) + std::string(64, '\1')};
            }),
            errc::limit_exceeded},
-          {"a dimension of 0", tensor({0}), errc::malformed},
-          {"a dimension of 0 that hides an overflow", tensor({max_u64, max_u64, 0}),
+          {"an empty tensor with bytes", with_tensors({gguf_tensor("w", {0}, f32_id, 0)}, 32),
            errc::malformed},
+          {"an empty tensor behind the file", tensor({0}, f32_id, 64), errc::out_of_bounds},
+          {"an empty tensor inside another",
+           with_tensors({gguf_tensor("v", {16}, f32_id, 0), gguf_tensor("w", {0}, f32_id, 32)}, 64),
+           errc::overlap},
+          {"a dimension of 0 that hides an overflow", tensor({max_u64, max_u64, 0}),
+           errc::overflow},
+          {"2^63 rows of nothing", tensor({0, std::uint64_t{1} << 63}), errc::overflow},
+          {"no rows of 2^63", tensor({std::uint64_t{1} << 63, 0}), errc::overflow},
           {"a negative dimension", tensor({max_u64}), errc::overflow},
-          {"a negative dimension of bytes", tensor({max_u64}, i8_id), errc::truncated},
+          {"a negative dimension of bytes", tensor({max_u64}, i8_id), errc::overflow},
           {"dimensions whose product wraps", tensor({4294967297, 4294967295, 2}), errc::overflow},
           {"a product of 0 modulo 2^64", tensor({4294967296, 4294967296}), errc::overflow},
           {"a size in bytes that wraps", tensor({(std::uint64_t{1} << 62) + 4}), errc::overflow},
           {"blocks whose size wraps", tensor({256, std::uint64_t{1} << 56}, q6_k_id),
            errc::overflow},
-          {"a size just below 2^64, whose padding wraps", tensor({max_u64 - 15}, i8_id),
+          {"a size just below 2^64, whose padding wraps", tensor({max_u64 / 8}, f64_id),
            errc::truncated},
           {"rows that are no whole blocks", tensor({16}, q4_0_id), errc::shape_mismatch},
           {"rows that make whole blocks only together", tensor({16, 2}, q4_0_id),
@@ -348,7 +393,7 @@ TEST_CASE("gguf: a file of names alone cannot take more memory than it may") {
 }
 
 TEST_CASE("gguf: long arrays are passed in time linear in the file") {
-  gguf g;
+  gguf_file g;
   std::string items;
   for (int i = 0; i < 50'000; ++i) items += array_of(array_type, 1, array_of(string_type, 0));
   g.keys = {gguf_key("a", array_type, array_of(array_type, 50'000, items))};

@@ -73,7 +73,7 @@ constexpr std::uint32_t f32_tensor = 0, q4_0_tensor = 2;
 
 std::string gguf_of(const std::vector<std::string>& tensors, std::size_t bytes,
                     const std::vector<std::string>& keys = {}) {
-  nibble_test::gguf g;
+  nibble_test::gguf_file g;
   g.tensors = tensors;
   g.keys = keys;
   g.data = std::string(bytes, 'x');
@@ -187,10 +187,10 @@ const std::vector<row>& table() {
        packed_with(entry(0) + 32, max_u64 - 7), errc::overflow},
       {in_gguf, "wrapped padding", "an offset that alignment wraps",
        gguf_of({gguf_tensor("w", {4}, f32_tensor, max_u64 - 31)}, 16), errc::out_of_bounds},
-      {in_gguf, "zero dimension", "[4, 0]", gguf_of({gguf_tensor("w", {4, 0}, f32_tensor, 0)}, 16),
-       errc::malformed},
-      {in_gguf, "zero dimension", "[0, 4]", gguf_of({gguf_tensor("w", {0, 4}, f32_tensor, 0)}, 16),
-       errc::malformed},
+      {in_gguf, "zero dimension", "[4, 0] with bytes",
+       gguf_of({gguf_tensor("w", {4, 0}, f32_tensor, 0)}, 32), errc::malformed},
+      {in_gguf, "zero dimension", "[0, 2^64 - 1], which hides an overflow",
+       gguf_of({gguf_tensor("w", {max_u64, 0}, f32_tensor, 0)}, 16), errc::overflow},
       {in_packed, "zero dimension", "no columns, but the bytes of some",
        packed_with(entry(0) + 32, std::uint64_t{0}), errc::shape_mismatch},
       {in_packed, "zero dimension", "a super-scale per 0 blocks",
@@ -282,7 +282,7 @@ const std::vector<row>& table() {
        gguf_with(gguf_key("general.alignment", u32_id, u32(0))), errc::malformed},
       {in_gguf, "alignment", "an alignment of 4, which the data keep",
        [] {
-         nibble_test::gguf g;
+         nibble_test::gguf_file g;
          g.tensors = {gguf_tensor("w", {4}, f32_tensor, 0)};
          g.keys = {gguf_key("general.alignment", u32_id, u32(4))};
          g.data = std::string(16, 'x');

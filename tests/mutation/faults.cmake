@@ -827,8 +827,8 @@ fault(gguf_rank readers io/detail/gguf_reader.h
   [==[if (rank > 5) {]==]
   "io_gguf")
 fault(gguf_zero_dim readers io/detail/gguf_reader.h
-  [==[if (tensor.dims[i] == 0) {]==]
-  [==[if (i == 0 && tensor.dims[i] == 0) {]==]
+  [==[if (tensor.dims[i] > max_dim) {]==]
+  [==[if (i != 0 && tensor.dims[i] > max_dim) {]==]
   "io_gguf;malformed")
 fault(gguf_whole_blocks readers io/detail/gguf_reader.h
   [==[tensor.cols() % type->block_values != 0]==]

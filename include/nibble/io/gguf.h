@@ -17,12 +17,13 @@
 namespace nibble::inline NIBBLE_ABI {
 
 /// Reads the header of a whole .gguf file in memory; the result points into `bytes`. Types that
-/// nibble cannot decode are listed all the same. Dimensions are turned round: outermost first.
+/// nibble cannot decode are listed all the same. Dimensions are turned round: outermost first. One
+/// of 0 is as good as any: the tensor has no values and no bytes (flags such as scaled_fp8).
 ///
 /// Errors: bad_magic; bad_version: also for big-endian files; truncated: the file ends before what
 /// it promises, with counts and lengths of any size; malformed: names that are empty or no UTF-8,
-/// an alignment that is no power of two from 8 to 1 MiB or no u32, offsets not aligned, a dimension
-/// of 0, bytes that belong to no tensor (padding excepted), booleans other than 0 and 1;
+/// an alignment that is no power of two from 8 to 1 MiB or no u32, offsets not aligned, bytes that
+/// belong to no tensor (padding excepted), booleans other than 0 and 1;
 /// shape_mismatch: rows that are no whole blocks; unknown_type: a value or tensor type that GGML
 /// does not have (any more); limit_exceeded: more than 4 dimensions, keys above 65,535 bytes,
 /// arrays nested deeper than 4, or more tensors than memory of the file's size + 1 MiB can list;

@@ -19,6 +19,7 @@ class gguf_reader {
   // What a key and a tensor take at least: string length, type, value; and rank, type, offset.
   static constexpr std::uint64_t min_key_bytes = 8 + 4 + 1;
   static constexpr std::uint64_t min_tensor_bytes = 8 + 4 + 4 + 8;
+  static constexpr std::uint64_t max_dim = ~std::uint64_t{0} >> 1;
   // Of arrays in arrays. GGML reads none; the specification sets no limit.
   static constexpr unsigned max_nesting = 4;
 
@@ -33,6 +34,12 @@ class gguf_reader {
   [[nodiscard]] errc read_shape(tensor_info& tensor) noexcept;
   [[nodiscard]] errc read_header(file_index& index) noexcept;
   [[nodiscard]] errc place(tensor_info& tensor, std::span<const std::byte> section) noexcept;
+  [[nodiscard]] static bool has_no_values(const tensor_info& tensor) noexcept {
+    for (const std::uint64_t dim : tensor.shape()) {
+      if (dim == 0) return true;
+    }
+    return false;
+  }
   [[nodiscard]] errc truncated(const char* what) noexcept {
     return fail(note_, errc::truncated, "%s at byte %llu", what, ull{cursor_.position()});
   }
@@ -168,9 +175,10 @@ inline errc gguf_reader::read_shape(tensor_info& tensor) noexcept {
   tensor.rank = static_cast<std::uint8_t>(rank);
   for (std::size_t i = rank; i-- > 0;) {
     if (!cursor_.read(tensor.dims[i])) return truncated("a tensor's dimensions");
-    if (tensor.dims[i] == 0) {
-      return fail(note_, errc::malformed, "tensor '%s' has a dimension of 0",
-                  printable_name(tensor.name).text);
+    // GGML's are signed. Beside a 0, which hides the product's overflow, nothing else would object.
+    if (tensor.dims[i] > max_dim) {
+      return fail(note_, errc::overflow, "tensor '%s' has a dimension of %llu",
+                  printable_name(tensor.name).text, ull{tensor.dims[i]});
     }
   }
   return errc::ok;
@@ -206,6 +214,10 @@ inline errc gguf_reader::place(tensor_info& tensor, std::span<const std::byte> s
   if (offset % alignment_ != 0) {
     return fail(note_, errc::malformed, "tensor '%s': offset %llu is no multiple of %llu",
                 printable_name(tensor.name).text, ull{offset}, ull{alignment_});
+  }
+  // Behind the last bytes of all: a writer may leave their padding out.
+  if (bytes == 0 && offset > section.size() && offset - section.size() < alignment_) {
+    return place_tensor(tensor, section, section.size(), 0, note_);
   }
   return place_tensor(tensor, section, offset, bytes, note_);
 }
@@ -246,8 +258,10 @@ inline errc gguf_reader::read(file_index& index) noexcept {
     return fail(note_, errc::overflow, "the padding before the data");
   }
   begin = begin / alignment_ * alignment_;
-  if (begin > bytes_.size()) {
-    if (index.tensors.size() > 0) return truncated("no data");
+  if (begin > bytes_.size()) {  // right if nothing follows
+    for (const tensor_info& tensor : index.tensors.items()) {
+      if (!has_no_values(tensor)) return truncated("no data");
+    }
     begin = bytes_.size();
   }
   const std::span<const std::byte> section = bytes_.subspan(static_cast<std::size_t>(begin));
