@@ -2,6 +2,7 @@
 // read_rows_f32(): every plain type, any rows, both orders.
 #include "nibble/io/read_rows.h"
 
+#include <cmath>
 #include <limits>
 
 #include "io/files.h"
@@ -16,7 +17,7 @@ tensor_info row_of(tensor_type type, const std::string& bytes) {
   tensor_info t;
   t.type = type;
   t.rank = 1;
-  t.dims[0] = bytes.size() / describe(type).block_bytes;
+  t.dims[0] = bytes.size() / describe(type).block_bytes * describe(type).block_values;
   t.data = std::as_bytes(std::span<const char>(bytes));
   return t;
 }
@@ -85,6 +86,60 @@ TEST_CASE("read_rows: every plain type becomes float") {
   CHECK(values_of(tensor_type::f8_e8m0, "\x7F\x80") == floats{1.0f, 2.0f});
 }
 
+TEST_CASE("read_rows: codes of less than a byte follow each other from the low bits up") {
+  CHECK(values_of(tensor_type::f4, "\x21\xF7") == floats{0.5f, 1.0f, 6.0f, -6.0f});
+  // 1, 2, 3 and 63 of 6 bits: 000001 000010 000011 111111 from the low end.
+  CHECK(values_of(tensor_type::f6_e2m3, "\x81\x30\xFC") == floats{0.125f, 0.25f, 0.375f, -7.5f});
+  CHECK(values_of(tensor_type::f6_e3m2, "\x81\x30\xFC") ==
+        floats{0.0625f, 0.125f, 0.1875f, -28.0f});
+}
+
+TEST_CASE("read_rows: every code of FP4 and FP6 at every place in its bytes, across rows") {
+  const auto check = [](tensor_type type, unsigned bits, auto decode) {
+    const std::size_t num_codes = std::size_t{1} << bits;
+    for (std::size_t shift = 0; shift < 4; ++shift) {
+      // An odd number of columns: rows begin inside of bytes.
+      const std::size_t cols = num_codes - 1;
+      const std::size_t rows = 8;
+      std::string bytes(rows * cols * bits / 8, '\0');
+      const auto code_at = [&](std::size_t i) { return (i * 5 + shift) % num_codes; };
+      for (std::size_t i = 0; i < rows * cols; ++i) {
+        for (unsigned b = 0; b < bits; ++b) {
+          const std::size_t at = i * bits + b;
+          if ((code_at(i) >> b & 1) != 0) {
+            bytes[at / 8] = static_cast<char>(bytes[at / 8] | 1 << at % 8);
+          }
+        }
+      }
+      const guarded copy(bytes);
+      tensor_info t;
+      t.type = type;
+      t.rank = 2;
+      t.dims[0] = rows;
+      t.dims[1] = cols;
+      t.data = copy.bytes();
+      for (std::size_t r = 0; r < rows; ++r) {
+        std::vector<float> row(cols);
+        REQUIRE(read_rows_f32(t, r, {row.data(), 1, cols}) == errc::ok);
+        for (std::size_t c = 0; c < cols; ++c) REQUIRE(row[c] == decode(code_at(r * cols + c)));
+      }
+    }
+  };
+  // sign, exponent, mantissa
+  const auto value = [](std::size_t code, int mantissa_bits, int exponent_bits, int bias) {
+    const int m = static_cast<int>(code) & ((1 << mantissa_bits) - 1);
+    const int e = static_cast<int>(code >> mantissa_bits) & ((1 << exponent_bits) - 1);
+    const bool negative = code >> (mantissa_bits + exponent_bits) != 0;
+    const float size =
+        e == 0 ? std::ldexp(static_cast<float>(m), 1 - bias - mantissa_bits)
+               : std::ldexp(static_cast<float>(m + (1 << mantissa_bits)), e - bias - mantissa_bits);
+    return negative ? -size : size;
+  };
+  check(tensor_type::f4, 4, [&](std::size_t c) { return value(c, 1, 2, 1); });
+  check(tensor_type::f6_e2m3, 6, [&](std::size_t c) { return value(c, 3, 2, 1); });
+  check(tensor_type::f6_e3m2, 6, [&](std::size_t c) { return value(c, 2, 3, 3); });
+}
+
 TEST_CASE("read_rows: any rows into any stride") {
   const counting t({2, 2, 3}, false);
   CHECK(t.rows(0, 4) == floats{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11});
@@ -111,8 +166,7 @@ TEST_CASE("read_rows: wrong types, shapes and rows are errors") {
   CHECK(read_rows_f32(t.t, 2, {out, 1, 3}) == errc::out_of_bounds);
   CHECK(read_rows_f32(t.t, max_u64, {out, 1, 3}) == errc::out_of_bounds);
   for (const tensor_type type :
-       {tensor_type::c64, tensor_type::c128, tensor_type::f4, tensor_type::f6_e2m3,
-        tensor_type::f6_e3m2, tensor_type::q4_0, tensor_type::q2_0}) {
+       {tensor_type::c64, tensor_type::c128, tensor_type::iq2_xxs, tensor_type::iq1_m}) {
     tensor_info other = t.t;
     other.type = type;
     CHECK(read_rows_f32(other, 0, {out, 1, 3}) == errc::unknown_type);

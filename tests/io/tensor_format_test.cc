@@ -4,6 +4,7 @@
 #include "nibble/io/tensor_format.h"
 
 #include "io/golden_tensors.h"
+#include "nibble/io/read_rows.h"
 #include "nibble/reference.h"
 #include "support/catch.h"
 #include "support/print.h"
@@ -119,4 +120,26 @@ TEST_CASE("the format of a type decodes the bytes of a file") {
       CHECK(difference(got, x.values) == "");
     });
   }
+}
+
+TEST_CASE("read_rows: block types give the floats of dequantize, any rows of them") {
+  std::size_t types = 0;
+  for (const tensor_type_info& t : tensor_types) {
+    if (t.block_values == 1 || format_name_of(t.type).empty()) continue;
+    ++types;
+    INFO(t.name);
+    const golden_tensor x = golden_tensor_of(t.type);
+    const tensor_info tensor = x.info(t.type);
+    std::vector<float> got(x.values.size());
+    REQUIRE(read_rows_f32(tensor, 0, {got.data(), x.rows, x.cols}) == errc::ok);
+    CHECK(difference(got, x.values) == "");
+    got.resize(x.cols);
+    REQUIRE(read_rows_f32(tensor, x.rows - 1, {got.data(), 1, x.cols}) == errc::ok);
+    CHECK(difference(got, std::span(x.values).last(x.cols)) == "");
+    CHECK(read_rows_f32(tensor, x.rows, {got.data(), 1, x.cols}) == errc::out_of_bounds);
+    tensor_info turned = tensor;
+    turned.fortran_order = true;
+    CHECK(read_rows_f32(turned, 0, {got.data(), 1, x.cols}) == errc::shape_mismatch);
+  }
+  CHECK(types == 20);
 }
