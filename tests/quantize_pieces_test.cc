@@ -41,9 +41,29 @@ struct stream_of_codes : wire<block<int6, 16, scale<fp8_e5m2>>, stream_layout> {
   static constexpr std::string_view name = "stream_of_codes";
 };
 
+/// As many pieces as a code can have: 16 codes of 8 bits in four planes of two bits each.
+struct four_pieces_layout {
+  static constexpr std::size_t block_values = 16;
+  static constexpr std::size_t block_bytes = 17;
+  static constexpr bit_field locate(std::size_t section, std::size_t i) noexcept {
+    if (section != 0) return byte_field(16, 1);
+    // Four planes of two bits, four codes to a byte.
+    const auto byte = static_cast<std::uint16_t>(i / 4);
+    const auto shift = static_cast<std::uint8_t>(i % 4 * 2);
+    return field({byte, shift, 2, 0, false},
+                 {static_cast<std::uint16_t>(4 + byte), shift, 2, 2, false},
+                 {static_cast<std::uint16_t>(8 + byte), shift, 2, 4, false},
+                 {static_cast<std::uint16_t>(12 + byte), shift, 2, 6, false});
+  }
+};
+struct codes_in_four_pieces : wire<block<int8, 16, scale<fp8_e5m2>>, four_pieces_layout> {
+  static constexpr std::string_view name = "codes_in_four_pieces";
+};
+
 const std::vector<erased_format>& formats() {
   static const std::vector<erased_format> all{
-      make_erased<blocks_of_48>(), make_erased<blocks_of_24>(), make_erased<stream_of_codes>()};
+      make_erased<blocks_of_48>(), make_erased<blocks_of_24>(), make_erased<codes_in_four_pieces>(),
+      make_erased<stream_of_codes>()};
   return all;
 }
 

@@ -120,5 +120,9 @@ TEST_CASE("elements work at compile time", "[element]") {
   static_assert(nf4::encode(0.0f) == 7);
   static_assert(dynamic8::decode(255) == 1.0f);
   static_assert(e8m0::encode(8.0f) == 130);
+  // The usual policy is spelled {}, for every element.
+  static_assert([]<element... E>(element_list<E...>) {
+    return ((E::encode(1.0f, {}) == E::encode(1.0f)) && ...);
+  }(all_elements{}));
   SUCCEED();
 }

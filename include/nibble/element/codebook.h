@@ -74,7 +74,16 @@ template <class Book>
 struct codebook {
   using code = std::uint8_t;
   static constexpr std::size_t num_values = Book::values.size();
-  static_assert(num_values >= 2 && num_values <= 256, "a codebook has 2 to 256 values");
+  static_assert(num_values >= 2 && num_values <= 256, "nibble: a codebook has 2 to 256 values");
+  static_assert(
+      [] {
+        for (const float v : Book::values) {
+          if (!(v >= -0x1p126f && v <= 0x1p126f)) return false;
+        }
+        return true;
+      }(),
+      "nibble: a codebook's values are finite, and at most 2^126; infinities and NaN in a weight "
+      "become the book's ends and its zero");
 
   static constexpr std::string_view name = Book::name;
   static constexpr int bits = std::bit_width(num_values - 1);
@@ -113,7 +122,7 @@ struct codebook {
     return s;
   }();
   static constexpr std::size_t num_boundaries = sorted.size - 1;
-  static_assert(num_boundaries >= 1, "a codebook has at least two different values");
+  static_assert(num_boundaries >= 1, "nibble: a codebook has at least two different values");
 
   /// Increasing. The rank of x is the number of boundaries b with x > b; its code
   /// sorted.codes[rank].

@@ -136,6 +136,19 @@ struct chunk_map {
   }
 };
 
+/// The most pieces of one of codes kFirst .. kFirst + kCount.
+template <class Layout, std::size_t kSection, std::size_t kFirst, std::size_t kCount>
+consteval std::size_t most_pieces() {
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < kCount; ++i) {
+    const bit_field f = Layout::locate(kSection, kFirst + i);
+    for (std::size_t s = most; s < max_pieces; ++s) {
+      if (f.pieces[s].width != 0) most = s + 1;
+    }
+  }
+  return most;
+}
+
 /// Which pieces of all chunks of a section share bytes. Piece s of chunk c is number
 /// c * max_pieces + s.
 template <class Layout, std::size_t kSection, std::size_t kCount>

@@ -172,6 +172,10 @@ HWY_INLINE Chunk LoadCodes(const uint8_t* HWY_RESTRICT record) {
   codes = LoadSlot<Layout, kSection, kFirst, kCount, 0>(record, codes);
   codes = LoadSlot<Layout, kSection, kFirst, kCount, 1>(record, codes);
   codes = LoadSlot<Layout, kSection, kFirst, kCount, 2>(record, codes);
+  if constexpr (detail::most_pieces<Layout, kSection, kFirst, kCount>() > 3) {
+    codes = LoadSlot<Layout, kSection, kFirst, kCount, 3>(record, codes);
+  }
+  static_assert(max_pieces == 4);
   return codes;
 }
 
