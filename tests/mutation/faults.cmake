@@ -606,8 +606,8 @@ fault(tile_last_row gemm kernel/gemm_tiles-inl.h
   [==[for (size_t m = whole; m + 1 < rows; ++m) fn.template operator()<1, 4>]==]
   "gemm_integer")
 fault(tile_step gemm kernel/gemm_tiles-inl.h
-  [==[w[v] += a.segment_quads * 64;]==]
-  [==[w[v] += a.segment_quads * 32;]==]
+  [==[w[i] += a.segment_quads * 64;]==]
+  [==[w[i] += a.segment_quads * 32;]==]
   "gemm_integer")
 fault(tile_continue gemm kernel/gemm_tiles-inl.h
   [==[if (HWY_UNLIKELY(!a.first)) {]==]
@@ -617,7 +617,7 @@ fault(tile_zero gemm kernel/gemm_tiles-inl.h
   [==[sum = hn::Sub(sum, hn::Mul(levels,]==]
   [==[sum = hn::Add(sum, hn::Mul(levels,]==]
   "gemm_integer")
-fault(tile_quads gemm kernel/gemm_tiles-inl.h
+fault(tile_quads gemm kernel/gemm_loops-inl.h
   [==[for (size_t q = 0; q < quads; ++q) multiply(q, add);]==]
   [==[for (size_t q = 0; q + 1 < quads; ++q) multiply(q, add);]==]
   "gemm_integer")
@@ -637,9 +637,9 @@ fault(level_unit gemm kernel/gemm_group-inl.h
   [==[for (size_t i = 0; unit != 1.0f && i < floats; ++i) scales[i] *= unit;]==]
   [==[]==]
   "gemm_nested")
-fault(minimum_sign gemm kernel/gemm_group-inl.h
-  [==[for (size_t i = 0; run.ops.minimum && i < floats; ++i) shifts[i] = -shifts[i];]==]
-  [==[]==]
+fault(minimum_sign gemm kernel/gemm_ops-inl.h
+  [==[&ReadFactor<ShiftFactor, kShift == detail::shift_use::minimum>;]==]
+  [==[&ReadFactor<ShiftFactor, false>;]==]
   "gemm_nested")
 fault(sums_cleared gemm kernel/gemm_group-inl.h
   [==[std::memset(job.c, 0, job.rows * kGroupColumns * sizeof(float));]==]
