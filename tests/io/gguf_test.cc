@@ -410,3 +410,32 @@ TEST_CASE("gguf: a failed allocation is an error") {
   allocation_count::fail_all = false;
   CHECK(e == errc::out_of_memory);
 }
+
+TEST_CASE("gguf: an error names the key or the tensor that it is in") {
+  const auto note_of = [](const std::string& file) {
+    error_note note;
+    CHECK_FALSE(read_gguf(std::as_bytes(std::span<const char>(file)), &note).has_value());
+    return std::string(note.text);
+  };
+  // Cut anywhere behind the first name, which ends at byte 52: the names come in their order.
+  const std::string valid = small().file();
+  std::size_t last = 0;
+  for (std::size_t n = 52; n < valid.size(); ++n) {
+    const std::string note = note_of(valid.substr(0, n));
+    INFO(n << ": " << note);
+    const std::size_t quote = note.find("'");
+    if (note.find(" do not fit the file") != std::string::npos) continue;
+    REQUIRE(quote != std::string::npos);
+    const std::string name = note.substr(quote + 1, note.find("'", quote + 1) - quote - 1);
+    const std::size_t at = valid.find(name);
+    REQUIRE(at != std::string::npos);
+    CHECK((at >= last || name == "blk.0.w"));  // whose data the last cuts hit
+    last = at;
+  }
+  CHECK(note_of(with_key(gguf_key("a.k", 13, "x"))) == "key 'a.k': value type 13");
+  CHECK(note_of(with_key(gguf_key("a.k", bool_type, "\2"))) == "key 'a.k': a boolean is 2");
+  CHECK(note_of(with_key(nested_array(5))).find("key '") == 0);
+  CHECK(note_of(with_key(gguf_key("a.k", string_type, u64(1000)))).find("key 'a.k': a string") ==
+        0);
+  CHECK(note_of(with_tensors({gguf_tensor("w", {4}, 4, 0)}, 16)) == "tensor 'w' has GGML type 4");
+}

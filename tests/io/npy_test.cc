@@ -3,6 +3,7 @@
 #include "nibble/io/npy.h"
 
 #include "io/files.h"
+#include "nibble/io/read_rows.h"
 
 using namespace nibble;
 using namespace nibble_test;
@@ -90,6 +91,45 @@ TEST_CASE("npy: what NumPy versions write is read") {
   });
 }
 
+TEST_CASE("npy: what ml_dtypes writes is opaque until the caller names it") {
+  const auto check = [](const char* descr, tensor_type found, tensor_type meant, float value) {
+    INFO(descr);
+    const std::string data = found == tensor_type::opaque16 ? std::string("\x20\xC0", 2) : "\x39";
+    read_guarded(read_npy, with_descr(descr, 0) + data, [&](const auto& file, const auto&) {
+      REQUIRE(file.has_value());
+      const tensor_info& t = file->tensors()[0];
+      CHECK(t.type == found);
+      float v = 0;
+      CHECK(read_rows_f32(t, 0, {&v, 1, 1}) == errc::unknown_type);
+      const auto named = retype(t, meant);
+      REQUIRE(named.has_value());
+      REQUIRE(read_rows_f32(*named, 0, {&v, 1, 1}) == errc::ok);
+      CHECK(v == value);
+    });
+  };
+  check("'<V2'", tensor_type::opaque16, tensor_type::bf16, -2.5f);
+  check("'|V2'", tensor_type::opaque16, tensor_type::bf16, -2.5f);
+  check("'|V1'", tensor_type::opaque8, tensor_type::f8_e4m3, 1.125f);
+  check("'<V1'", tensor_type::opaque8, tensor_type::f8_e5m2, 0.625f);
+  check("'<f1'", tensor_type::opaque8, tensor_type::f8_e5m2, 0.625f);
+  check("'|V1'", tensor_type::opaque8, tensor_type::u8, 57.0f);
+}
+
+TEST_CASE("npy: an error names the key that is wrong") {
+  const auto note_of = [](const std::string& file) {
+    error_note note;
+    CHECK_FALSE(read_npy(std::as_bytes(std::span<const char>(file)), &note).has_value());
+    return std::string(note.text);
+  };
+  for (const char* shape :
+       {"1", "(1 1)", "(-1,)", "(18446744073709551616,)", "(1, 1, 1, 1, 1, 1, 1, 1, 1)"}) {
+    INFO(shape);
+    CHECK(note_of(with_shape(shape)).find("'shape'") == 0);
+  }
+  CHECK(note_of(with_descr("4")).find("'descr'") == 0);
+  CHECK(note_of(with_descr("'|V4'")).find("descr '|V4'") == 0);
+}
+
 TEST_CASE("npy: malformed files give their error") {
   const std::string magic = "\x93NUMPY";
   const std::string v1 = magic + std::string("\1\0", 2);
@@ -153,6 +193,8 @@ TEST_CASE("npy: malformed files give their error") {
           {"text", with_descr("'<U1'"), errc::unknown_type},
           {"bytes", with_descr("'|S4'"), errc::unknown_type},
           {"raw void", with_descr("'|V4'"), errc::unknown_type},
+          {"two bytes of a big-endian machine", with_descr("'>V2'", 2), errc::unknown_type},
+          {"one byte of void with data of two", with_descr("'|V1'", 2), errc::malformed},
           {"dates", with_descr("'<M8[ns]'", 8), errc::unknown_type},
           {"a float of 16 bytes", with_descr("'<f16'", 16), errc::unknown_type},
           {"a structure", with_descr("[('a', '<f4')]"), errc::unknown_type},

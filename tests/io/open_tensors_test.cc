@@ -34,7 +34,7 @@ void check_note(const std::string& file, errc expected, const char* words) {
 TEST_CASE("open_tensors: the first bytes decide which reader reads") {
   check_kind(safetensors("{}"), file_kind::safetensors);
   check_kind(npy("{'descr': '|u1', 'fortran_order': False, 'shape': (2,)}", "xx"), file_kind::npy);
-  check_kind(gguf{}.file(), file_kind::gguf);
+  check_kind(gguf_file{}.file(), file_kind::gguf);
 }
 
 TEST_CASE("open_tensors: files of other kinds are told apart") {

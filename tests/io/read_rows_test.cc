@@ -165,10 +165,60 @@ TEST_CASE("read_rows: wrong types, shapes and rows are errors") {
   CHECK(read_rows_f32(t.t, 0, {out, 3, 3}) == errc::out_of_bounds);
   CHECK(read_rows_f32(t.t, 2, {out, 1, 3}) == errc::out_of_bounds);
   CHECK(read_rows_f32(t.t, max_u64, {out, 1, 3}) == errc::out_of_bounds);
-  for (const tensor_type type :
-       {tensor_type::c64, tensor_type::c128, tensor_type::iq2_xxs, tensor_type::iq1_m}) {
+  for (const tensor_type type : {tensor_type::c64, tensor_type::c128, tensor_type::iq2_xxs,
+                                 tensor_type::iq1_m, tensor_type::opaque8, tensor_type::opaque16}) {
     tensor_info other = t.t;
     other.type = type;
     CHECK(read_rows_f32(other, 0, {out, 1, 3}) == errc::unknown_type);
   }
+}
+
+TEST_CASE("retype: the same bytes as values of another type, the last dimension follows") {
+  const std::string bytes("\x21\xF7\x80\x3F\x00\xC0\x38\xB8", 8);
+  tensor_info t = row_of(tensor_type::opaque16, bytes);
+  t.rank = 2;
+  t.dims[0] = 2;
+  t.dims[1] = 2;
+  const auto values = [&t](tensor_type type) {
+    const auto r = retype(t, type);
+    REQUIRE(r.has_value());
+    CHECK(r->rows() == 2);
+    std::vector<float> out(r->num_values());
+    REQUIRE(read_rows_f32(*r, 0, {out.data(), 2, out.size() / 2}) == errc::ok);
+    return out;
+  };
+  CHECK(read_rows_f32(t, 0, {nullptr, 0, 2}) == errc::unknown_type);
+  CHECK(values(tensor_type::bf16)[1] == 1.0f);
+  CHECK(values(tensor_type::bf16)[2] == -2.0f);
+  CHECK(values(tensor_type::f8_e4m3).size() == 8);
+  CHECK(values(tensor_type::f8_e4m3)[6] == 1.0f);
+  CHECK(values(tensor_type::f8_e4m3)[7] == -1.0f);
+  CHECK(values(tensor_type::f32).size() == 2);
+  const floats fp4 = values(tensor_type::f4);
+  REQUIRE(fp4.size() == 16);
+  CHECK(fp4[0] == 0.5f);
+  CHECK(fp4[1] == 1.0f);
+  CHECK(fp4[3] == -6.0f);
+
+  CHECK(retype(t, tensor_type::f64).error() == errc::shape_mismatch);  // 4 bytes a row
+  CHECK(retype(t, tensor_type::f6_e2m3).error() == errc::shape_mismatch);
+  CHECK(retype(t, tensor_type::q4_0).error() == errc::shape_mismatch);
+  t.fortran_order = true;
+  CHECK(retype(t, tensor_type::u8).error() == errc::shape_mismatch);
+  CHECK(retype(t, tensor_type::f16).has_value());
+  tensor_info one;
+  one.type = tensor_type::opaque8;
+  one.data = t.data.first(1);
+  CHECK(retype(one, tensor_type::f8_e5m2).has_value());
+  CHECK(retype(one, tensor_type::f4).error() == errc::shape_mismatch);
+  tensor_info odd = row_of(tensor_type::f4, "xyz");
+  odd.rank = 2;
+  odd.dims[0] = 2;
+  odd.dims[1] = 3;  // rows end inside of bytes
+  CHECK(retype(odd, tensor_type::u8).error() == errc::shape_mismatch);
+  tensor_info none = row_of(tensor_type::f32, "");
+  none.rank = 2;
+  none.dims[0] = 0;
+  none.dims[1] = max_u64;
+  CHECK(retype(none, tensor_type::u8).error() == errc::shape_mismatch);
 }

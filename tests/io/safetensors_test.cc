@@ -3,6 +3,7 @@
 #include "nibble/io/safetensors.h"
 
 #include "io/files.h"
+#include "nibble/io/read_rows.h"
 
 using namespace nibble;
 using namespace nibble_test;
@@ -259,7 +260,12 @@ TEST_CASE("safetensors: malformed files give their error") {
           {"a metadata key twice", safetensors(R"({"__metadata__":{"a":"1","a":"2"}})"),
            errc::duplicate_name},
           {"metadata that is a string", safetensors(R"({"__metadata__":"a"})"), errc::malformed},
-          {"metadata that is null", safetensors(R"({"__metadata__":null})"), errc::malformed},
+          {"metadata that is nothing", safetensors(R"({"__metadata__":})"), errc::malformed},
+          {"metadata that begins like null", safetensors(R"({"__metadata__":nullx})"),
+           errc::malformed},
+          {"metadata null and again", safetensors(R"({"__metadata__":null,"__metadata__":{}})"),
+           errc::duplicate_name},
+          {"metadata with null", safetensors(R"({"__metadata__":{"a":null}})"), errc::malformed},
           {"metadata with a number", safetensors(R"({"__metadata__":{"a":1}})"), errc::malformed},
           {"metadata with an object", safetensors(R"({"__metadata__":{"a":{}}})"), errc::malformed},
           {"deep nesting in an unknown key",
@@ -320,4 +326,57 @@ TEST_CASE("safetensors: the note names the tensor and hides what a terminal woul
   CHECK(read_safetensors(other.bytes(), &note).error() == errc::malformed);
   CHECK(std::string(note.text) ==
         "tensor '" + std::string(80, 'n') + "...' lacks dtype, shape or data_offsets");
+}
+
+TEST_CASE("safetensors: an error in the text names what it is in") {
+  const auto note_of = [](const std::string& header) {
+    error_note note;
+    const std::string file = safetensors(header, "xxxx");
+    CHECK_FALSE(read_safetensors(std::as_bytes(std::span<const char>(file)), &note).has_value());
+    return std::string(note.text);
+  };
+  CHECK(note_of(R"({"a":{},"w":{"dtype" 1}})").find("in 'w', at byte ") == 0);
+  CHECK(note_of(R"({"w":{"dtype":1}})").find("in 'w', dtype, at byte ") == 0);
+  CHECK(note_of(R"({"w":{"dtype":"F32","shape":["1"]}})").find("in 'w', shape, at byte ") == 0);
+  CHECK(note_of(R"({"w":{"data_offsets":[0]}})").find("in 'w', data_offsets, at byte ") == 0);
+  CHECK(note_of(R"({"w":[]})").find("in 'w', at byte ") == 0);
+  CHECK(note_of(R"({"__metadata__":{"k":1}})").find("in 'k', which is no string, at byte ") == 0);
+  CHECK(note_of(R"({"__metadata__":3})").find("in '__metadata__', at byte ") == 0);
+  CHECK(note_of(R"({1})") == "at byte 1 of the header");
+}
+
+TEST_CASE("safetensors: metadata that is null is none") {
+  for (const char* header :
+       {R"({"__metadata__":null,"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}})",
+        R"({"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}, "__metadata__" : null })"}) {
+    INFO(header);
+    read_guarded(read_safetensors, safetensors(header, "xxxx"), [](const auto& file, const auto&) {
+      REQUIRE(file.has_value());
+      CHECK(file->tensors().size() == 1);
+      CHECK(file->metadata().empty());
+    });
+  }
+}
+
+TEST_CASE("safetensors: values of less than a byte are read, rows that begin inside one, too") {
+  const std::string file =
+      safetensors(R"({"a":{"dtype":"F4","shape":[2,3],"data_offsets":[0,3]},)"
+                  R"("b":{"dtype":"F6_E2M3","shape":[2,2],"data_offsets":[3,6]},)"
+                  R"("c":{"dtype":"F8_E8M0","shape":[2,1],"data_offsets":[6,8]}})",
+                  "\x21\xF7\xA2\x81\x30\xFC\x80\x7E");
+  read_guarded(read_safetensors, file, [](const auto& result, const auto&) {
+    REQUIRE(result.has_value());
+    const auto row = [&](const char* name, std::size_t r) {
+      const tensor_info* t = result->find(name);
+      REQUIRE(t != nullptr);
+      std::vector<float> values(t->cols());
+      REQUIRE(read_rows_f32(*t, r, {values.data(), 1, values.size()}) == errc::ok);
+      return values;
+    };
+    CHECK(row("a", 0) == std::vector<float>{0.5f, 1.0f, 6.0f});
+    CHECK(row("a", 1) == std::vector<float>{-6.0f, 1.0f, -1.0f});
+    CHECK(row("b", 1) == std::vector<float>{0.375f, -7.5f});
+    CHECK(row("c", 0) == std::vector<float>{2.0f});
+    CHECK(row("c", 1) == std::vector<float>{0.5f});
+  });
 }

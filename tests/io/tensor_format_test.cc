@@ -60,6 +60,8 @@ TEST_CASE("every type of a file has its one format, or none") {
       {u32, ""},
       {u16, ""},
       {u8, ""},
+      {opaque8, ""},
+      {opaque16, ""},
       {boolean, ""},
       {c64, ""},
       {c128, ""},

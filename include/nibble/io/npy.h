@@ -22,6 +22,9 @@ inline constexpr std::uint64_t max_npy_header = 1 << 20;
 /// Reads the header of a whole .npy file in memory; the result points into `bytes` and holds one
 /// tensor with an empty name. Fortran order is kept and flagged: tensor_info::fortran_order.
 ///
+/// What ml_dtypes writes ('<V2', '|V1', '<f1') is opaque16 or opaque8 until retype() says what it
+/// is. Its FP4, FP6 and integers of 4 bits and less have a byte each: retype() to u8 has the codes.
+///
 /// Errors: bad_magic, bad_version; truncated: header or data end early; malformed: the header is
 /// not the dictionary above, or bytes follow the array; unknown_type: big-endian, structured,
 /// object, text and date types; limit_exceeded: header above 1 MiB or more than 8 dimensions;

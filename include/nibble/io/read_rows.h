@@ -20,8 +20,8 @@ namespace nibble::inline NIBBLE_ABI {
 /// @param t    from one of the readers; its file's bytes must still be there.
 /// @param out  [any number of rows x t.cols()], written completely unless an error is returned.
 ///
-/// Errors: unknown_type: complex numbers, GGML's IQ1 to IQ3; shape_mismatch: out.cols is not
-/// t.cols(); out_of_bounds: rows beyond the last one.
+/// Errors: unknown_type: complex numbers, opaque ones (retype() says what they are), GGML's IQ1 to
+/// IQ3; shape_mismatch: out.cols is not t.cols(); out_of_bounds: rows beyond the last one.
 /// Allocates nothing. Plain loops: blocks take some ns per value, so that whole matrices are better
 /// packed (format_of() in any_tensor.h) or dequantized (visit_format_of() in tensor_format.h).
 [[nodiscard]] errc read_rows_f32(const tensor_info& t, std::uint64_t first,

@@ -24,7 +24,7 @@ inline constexpr std::uint64_t max_safetensors_header = 100'000'000;
 /// can list. malformed: no JSON, no UTF-8, missing, wrong or superfluous parts, bytes that belong
 /// to no tensor. shape_mismatch: data_offsets and shape disagree. unknown_type, overflow, overlap,
 /// out_of_bounds, duplicate_name, out_of_memory as they say. Unknown keys in a tensor's entry are
-/// skipped, as the original does.
+/// skipped and a "__metadata__" that is null is none, as in the original.
 ///
 /// Allocates at most the file's size + 1 MiB. Takes time O(size log size).
 [[nodiscard]] inline result<tensor_file> read_safetensors(std::span<const std::byte> bytes,

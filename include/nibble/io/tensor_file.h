@@ -38,6 +38,31 @@ struct tensor_info {
   [[nodiscard]] std::uint64_t num_values() const noexcept { return rows() * cols(); }
 };
 
+/// The same bytes as values of another type, for who knows better than the file: bf16 and FP8 that
+/// NumPy saved as opaque (ml_dtypes: '<V2', '|V1', '<f1'), codes of FP8, E8M0 or FP4 kept as U8.
+/// The last dimension counts the new values: [n x 8] u8 are [n x 16] f4, low bits first.
+///
+///   if (t.type == tensor_type::opaque16) t = retype(t, tensor_type::bf16).value();
+///
+/// @return shape_mismatch if a row's bytes are no whole number of new values, or another number of
+///         them in a single value or in Fortran order
+[[nodiscard]] inline result<tensor_info> retype(const tensor_info& t, tensor_type type) noexcept {
+  const tensor_type_info& from = describe(t.type);
+  const tensor_type_info& to = describe(type);
+  tensor_info renamed = t;
+  renamed.type = type;
+  if (from.block_values == to.block_values && from.block_bytes == to.block_bytes) return renamed;
+  std::uint64_t row_bytes = 0;
+  if (t.rank == 0 || (t.fortran_order && t.rank > 1) || t.cols() % from.block_values != 0 ||
+      !detail::checked_multiply(t.cols() / from.block_values, from.block_bytes, row_bytes) ||
+      row_bytes % to.block_bytes != 0 ||
+      !detail::checked_multiply(row_bytes / to.block_bytes, to.block_values,
+                                renamed.dims[t.rank - 1])) {
+    return errc::shape_mismatch;
+  }
+  return renamed;
+}
+
 enum class file_kind : std::uint8_t { safetensors, npy, gguf };
 
 [[nodiscard]] constexpr const char* name_of(file_kind kind) noexcept {

@@ -18,6 +18,7 @@ enum class tensor_type : std::uint8_t {
   q4_0, q4_1, q5_0, q5_1, q8_0, q8_1, q2_k, q3_k, q4_k, q5_k, q6_k, q8_k,
   iq2_xxs, iq2_xs, iq3_xxs, iq1_s, iq4_nl, iq3_s, iq2_s, iq4_xs, iq1_m,
   tq1_0, tq2_0, mxfp4, nvfp4, q1_0, q2_0,
+  opaque8, opaque16,  // numbers of 1 and 2 bytes; what they are, the file does not say
 };
 // clang-format on
 
@@ -88,6 +89,8 @@ inline constexpr tensor_type_info tensor_types[] = {
     {tensor_type::nvfp4,       "nvfp4_gguf",  64,  36,  40, "",            ""},
     {tensor_type::q1_0,        "q1_0",        128, 18,  41, "",            ""},
     {tensor_type::q2_0,        "q2_0",        64,  18,  42, "",            ""},
+    {tensor_type::opaque8,     "opaque8",     1,   1,   -1, "",            "V1"},
+    {tensor_type::opaque16,    "opaque16",    1,   2,   -1, "",            "V2"},
 };
 // clang-format on
 
@@ -103,7 +106,7 @@ consteval bool tensor_types_in_order() {
   for (const tensor_type_info& t : tensor_types) {
     if (static_cast<std::size_t>(t.type) != i++) return false;
   }
-  return i == static_cast<std::size_t>(tensor_type::q2_0) + 1;
+  return i == static_cast<std::size_t>(tensor_type::opaque16) + 1;
 }
 static_assert(tensor_types_in_order(), "tensor_types lists every tensor_type in its order");
 

@@ -41,13 +41,19 @@ class gguf_reader {
     return false;
   }
   [[nodiscard]] errc truncated(const char* what) noexcept {
-    return fail(note_, errc::truncated, "%s at byte %llu", what, ull{cursor_.position()});
+    if (name_.empty()) {
+      return fail(note_, errc::truncated, "%s at byte %llu", what, ull{cursor_.position()});
+    }
+    return fail(note_, errc::truncated, "%s '%s': %s at byte %llu", kind_,
+                printable_name(name_).text, what, ull{cursor_.position()});
   }
 
   std::span<const std::byte> bytes_;
   byte_cursor cursor_;
   memory_budget budget_;
   error_note* note_;
+  const char* kind_ = "";  // of what is being read, for messages, and its name
+  std::string_view name_;
   std::uint64_t alignment_ = 32;
 };
 
@@ -65,16 +71,17 @@ inline errc gguf_reader::read_version(std::uint32_t& version) noexcept {
 inline errc gguf_reader::read_name(std::string_view& name, std::uint64_t max_bytes) noexcept {
   std::uint64_t size = 0;
   std::span<const std::byte> bytes;
-  if (!cursor_.read(size) || !cursor_.take(size, bytes)) return truncated("a name");
+  if (!cursor_.read(size) || !cursor_.take(size, bytes)) return truncated("the name behind it");
   name = as_text(bytes);
   if (size > max_bytes) {
     return fail(note_, errc::limit_exceeded, "name '%s' has %llu bytes", printable_name(name).text,
                 ull{size});
   }
   if (name.empty() || !valid_utf8(name)) {
-    return fail(note_, errc::malformed, "name '%s' is empty or no UTF-8",
-                printable_name(name).text);
+    return fail(note_, errc::malformed, "name '%s' before byte %llu is empty or no UTF-8",
+                printable_name(name).text, ull{cursor_.position()});
   }
+  name_ = name;
   return errc::ok;
 }
 
@@ -82,8 +89,8 @@ inline errc gguf_reader::read_type(metadata_type& type) noexcept {
   std::uint32_t number = 0;
   if (!cursor_.read(number)) return truncated("a value's type");
   if (number > static_cast<std::uint32_t>(metadata_type::f64)) {
-    return fail(note_, errc::unknown_type, "value type %u before byte %llu", number,
-                ull{cursor_.position()});
+    return fail(note_, errc::unknown_type, "key '%s': value type %u", printable_name(name_).text,
+                number);
   }
   type = static_cast<metadata_type>(number);
   return errc::ok;
@@ -107,7 +114,8 @@ inline errc gguf_reader::skip_flat(metadata_type type, std::uint64_t count) noex
   }
   for (std::size_t i = 0; type == metadata_type::boolean && i < bytes.size(); ++i) {
     if (bytes[i] > std::byte{1}) {
-      return fail(note_, errc::malformed, "a boolean is %u", std::to_integer<unsigned>(bytes[i]));
+      return fail(note_, errc::malformed, "key '%s': a boolean is %u", printable_name(name_).text,
+                  std::to_integer<unsigned>(bytes[i]));
     }
   }
   return errc::ok;
@@ -135,7 +143,8 @@ inline errc gguf_reader::skip_values(metadata_type type, std::uint64_t count) no
     if (const errc e = read_type(inner.type); e != errc::ok) return e;
     if (!cursor_.read(inner.left)) return truncated("an array's size");
     if (++depth == max_nesting) {
-      return fail(note_, errc::limit_exceeded, "arrays are nested deeper than %u", depth);
+      return fail(note_, errc::limit_exceeded, "key '%s': arrays are nested deeper than %u",
+                  printable_name(name_).text, depth);
     }
     levels[depth] = inner;
   }
@@ -143,6 +152,7 @@ inline errc gguf_reader::skip_values(metadata_type type, std::uint64_t count) no
 
 inline errc gguf_reader::read_entry(metadata_entry& entry) noexcept {
   errc e = read_name(entry.key, 65535);
+  kind_ = "key";
   if (e == errc::ok) e = read_type(entry.type);
   if (e != errc::ok) return e;
   entry.item_type = entry.type;
@@ -188,6 +198,7 @@ inline errc gguf_reader::read_shape(tensor_info& tensor) noexcept {
 // the header that holds the offset.
 inline errc gguf_reader::read_tensor(tensor_info& tensor) noexcept {
   errc e = read_name(tensor.name, 65535);
+  kind_ = "tensor";
   if (e == errc::ok) e = read_shape(tensor);
   if (e != errc::ok) return e;
   std::uint32_t id = 0;

@@ -39,6 +39,13 @@ class json_reader {
   constexpr bool next_item(bool& first) noexcept { return next_item(']', first); }
 
   constexpr bool string(json_string& out) noexcept;
+  /// Takes `null` if it comes next; no error if it does not.
+  constexpr bool null() noexcept {
+    skip_space();
+    if (error_ != errc::ok || text_.substr(position_, 4) != "null") return false;
+    position_ += 4;
+    return true;
+  }
   /// A whole number from 0 to 2^64 - 1 without fraction or exponent, else malformed or overflow.
   constexpr bool number(std::uint64_t& out) noexcept;
   /// Any value, however nested, up to max_depth (else limit_exceeded).

@@ -52,12 +52,15 @@ inline errc npy_header::read_descr(tensor_info& tensor) noexcept {
   }
   std::string_view descr;
   if (!take_string(descr) || descr.empty()) return malformed("'descr' is no string");
-  const std::string_view name = descr.substr(1);
+  std::string_view name = descr.substr(1);
+  if (name == "f1") name = "V1";  // ml_dtypes' FP8; which one, the file does not say
   const tensor_type_info* type = find_tensor_type(
       [name](const tensor_type_info& t) { return !t.npy.empty() && t.npy == name; });
   const char order = descr[0];
   const bool one_byte = type != nullptr && type->block_bytes == 1;
-  if (type == nullptr || (order != '<' && !(one_byte && (order == '|' || order == '>')))) {
+  const bool opaque = type != nullptr && type->npy[0] == 'V';
+  if (type == nullptr || (order != '<' && !(one_byte && (order == '|' || order == '>')) &&
+                          !(opaque && order == '|'))) {
     return fail(note_, errc::unknown_type, "descr '%s'%s", printable_name(descr).text,
                 order == '>' ? " is big-endian" : "");
   }
@@ -81,10 +84,10 @@ inline errc npy_header::read_dim(std::uint64_t& dim) noexcept {
     const auto digit = static_cast<std::uint64_t>(text_[position_] - '0');
     if (digit > 9) break;
     if (!checked_multiply(dim, 10, dim) || !checked_add(dim, digit, dim)) {
-      return fail(note_, errc::overflow, "a dimension does not fit 64 bits");
+      return fail(note_, errc::overflow, "'shape': a dimension does not fit 64 bits");
     }
   }
-  if (position_ == begin) return malformed("a dimension is no number");
+  if (position_ == begin) return malformed("'shape': a dimension is no number");
   take("L");  // as Python 2 wrote long integers
   return errc::ok;
 }
@@ -94,9 +97,9 @@ inline errc npy_header::read_shape(tensor_info& tensor) noexcept {
   if (!take("(")) return malformed("'shape' is no tuple");
   bool comma = true;
   while (!take(")")) {
-    if (!comma) return malformed("a comma is missing");
+    if (!comma) return malformed("'shape': a comma is missing");
     if (tensor.rank == max_tensor_rank) {
-      return fail(note_, errc::limit_exceeded, "more than %u dimensions",
+      return fail(note_, errc::limit_exceeded, "'shape' has more than %u dimensions",
                   unsigned{max_tensor_rank});
     }
     if (const errc e = read_dim(tensor.dims[tensor.rank++]); e != errc::ok) return e;

@@ -26,8 +26,14 @@ class safetensors_reader {
   [[nodiscard]] errc place(tensor_info& tensor, std::uint64_t begin, std::uint64_t end) noexcept;
   [[nodiscard]] errc text_of(const json_string& string, file_index& index,
                              std::string_view& text) noexcept;
-  [[nodiscard]] errc json_error(const json_reader& json) noexcept {
-    return fail(note_, json.error(), "at byte %llu of the header", ull{json.position()});
+  // In what the reader was when the text stopped making sense: a tensor, and perhaps a part of it.
+  [[nodiscard]] errc json_error(const json_reader& json, std::string_view name,
+                                const char* part = "") noexcept {
+    if (name.empty()) {
+      return fail(note_, json.error(), "at byte %llu of the header", ull{json.position()});
+    }
+    return fail(note_, json.error(), "in '%s'%s%s, at byte %llu of the header",
+                printable_name(name).text, *part != '\0' ? ", " : "", part, ull{json.position()});
   }
 
   std::string_view header_;
@@ -48,11 +54,12 @@ inline errc safetensors_reader::reserve(file_index& index) noexcept {
       json.skip_value();
       continue;
     }
+    if (json.null()) continue;
     for (bool inner = json.expect('{'); json.next_member(inner, key); ++metadata) {
       json.skip_value();
     }
   }
-  if (!json.end()) return json_error(json);
+  if (!json.end()) return json_error(json, key.raw);
   errc e = index.tensors.reserve(budget_, tensors);
   if (e == errc::ok) e = index.metadata.reserve(budget_, metadata);
   if (e != errc::ok) return fail(note_, e, "%llu tensors", ull{tensors});
@@ -80,8 +87,9 @@ inline errc safetensors_reader::text_of(const json_string& string, file_index& i
 inline errc safetensors_reader::read_metadata(json_reader& json, file_index& index) noexcept {
   json_string key;
   json_string value;
+  if (json.null()) return errc::ok;
   for (bool first = json.expect('{'); json.next_member(first, key);) {
-    if (!json.string(value)) break;
+    if (!json.string(value)) return json_error(json, key.raw, "which is no string");
     metadata_entry entry;
     std::string_view text;
     errc e = text_of(key, index, entry.key);
@@ -90,12 +98,12 @@ inline errc safetensors_reader::read_metadata(json_reader& json, file_index& ind
     entry.bytes = std::as_bytes(std::span(text.data(), text.size()));
     index.metadata.push(entry);
   }
-  return json.error() == errc::ok ? errc::ok : json_error(json);
+  return json.error() == errc::ok ? errc::ok : json_error(json, "__metadata__");
 }
 
 inline errc safetensors_reader::read_dtype(json_reader& json, tensor_info& tensor) noexcept {
   json_string dtype;
-  if (!json.string(dtype)) return json_error(json);
+  if (!json.string(dtype)) return json_error(json, tensor.name, "dtype");
   const auto* type = find_tensor_type([&dtype](const tensor_type_info& t) {
     return !t.safetensors.empty() && equals(dtype, t.safetensors);
   });
@@ -117,7 +125,7 @@ inline errc safetensors_reader::read_shape(json_reader& json, tensor_info& tenso
     }
     tensor.dims[tensor.rank++] = dim;
   }
-  return json.error() == errc::ok ? errc::ok : json_error(json);
+  return json.error() == errc::ok ? errc::ok : json_error(json, tensor.name, "shape");
 }
 
 inline errc safetensors_reader::place(tensor_info& tensor, std::uint64_t begin,
@@ -152,6 +160,7 @@ inline errc safetensors_reader::read_tensor(json_reader& json, tensor_info& tens
     } else if (part == 2) {
       json.expect('[') && json.number(offsets[0]) && json.expect(',') && json.number(offsets[1]) &&
           json.expect(']');
+      if (json.error() != errc::ok) return json_error(json, tensor.name, "data_offsets");
     } else {
       json.skip_value();
       continue;
@@ -159,7 +168,7 @@ inline errc safetensors_reader::read_tensor(json_reader& json, tensor_info& tens
     if (e != errc::ok) return e;
     seen |= 1u << part;
   }
-  if (json.error() != errc::ok) return json_error(json);
+  if (json.error() != errc::ok) return json_error(json, tensor.name);
   if (seen != 7) {
     return fail(note_, errc::malformed, "tensor '%s' lacks dtype, shape or data_offsets",
                 printable_name(tensor.name).text);
