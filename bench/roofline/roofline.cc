@@ -141,7 +141,7 @@ class summary {
     for (const auto& [key, g] : groups_) {
       const auto faster =
           std::count_if(g.ratios.begin(), g.ratios.end(), [](double ratio) { return ratio > 1; });
-      std::printf("%5zu%3d%9zu%12.2f%9.2f%11d of %5zu%9.2f%9.2f\n", key.first, key.second,
+      std::printf("%5zu %2d %8zu %11.2f %8.2f %10d of %5zu %8.2f %8.2f\n", key.first, key.second,
                   g.fractions.size(), examples::median(g.fractions), least(g.fractions),
                   static_cast<int>(faster), g.ratios.size(), examples::median(g.ratios),
                   least(g.ratios));

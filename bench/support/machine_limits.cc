@@ -269,7 +269,7 @@ std::string to_table(const std::vector<machine_limits>& all) {
   std::string text;
   char line[160];
   const auto row = [&](const char* name, const char* unit, auto&& value) {
-    std::snprintf(line, sizeof line, "%-20s%-7s", name, unit);
+    std::snprintf(line, sizeof line, "%-19s %-7s", name, unit);
     text += line;
     for (const machine_limits& m : all) {
       value(m);
@@ -284,7 +284,7 @@ std::string to_table(const std::vector<machine_limits>& all) {
     char name[32];
     std::snprintf(name, sizeof name, "read, %d stream%s", stream_counts[s], s == 0 ? "" : "s");
     row(name, "GB/s", [&](const machine_limits& m) {
-      std::snprintf(line, sizeof line, "%18.1f", m.read_by_streams[s]);
+      std::snprintf(line, sizeof line, " %17.1f", m.read_by_streams[s]);
     });
   }
   for (std::size_t i = 1; i < num_limits; ++i) {
@@ -292,7 +292,7 @@ std::string to_table(const std::vector<machine_limits>& all) {
     if (!is_of_this_kind(l)) continue;
     row(name_of(l), unit_of(l), [&](const machine_limits& m) {
       if (m[l] > 0) {
-        std::snprintf(line, sizeof line, "%10.1f (%5.*f)", m[l], m.median[i] < 1000 ? 1 : 0,
+        std::snprintf(line, sizeof line, " %9.1f (%5.*f)", m[l], m.median[i] < 1000 ? 1 : 0,
                       m.median[i]);
       } else {
         std::snprintf(line, sizeof line, "%18s", "not on this CPU");

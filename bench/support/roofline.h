@@ -150,7 +150,7 @@ class table_reporter : public benchmark::BenchmarkReporter {
         return found == run.counters.end() ? 0.0 : static_cast<double>(found->second);
       };
       std::string name = run.run_name.function_name;
-      std::printf("%-58s%8.2f%8.2f%9.2f\n", name.c_str(), counter("GB/s"), counter("of_copy"),
+      std::printf("%-57s %7.2f %7.2f %8.2f\n", name.c_str(), counter("GB/s"), counter("of_copy"),
                   counter("of_roof"));
       std::fflush(stdout);
     }

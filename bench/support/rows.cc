@@ -115,11 +115,12 @@ std::string to_line(const row& r) {
   if (!r.target.empty()) who += " " + r.target;
   char line[256];
   if (r.wrong) {
-    std::snprintf(line, sizeof line, "%-22s%-26s%5zu%3d  WRONG, error %.2g  ", r.format.c_str(),
-                  who.c_str(), r.m, r.threads, r.error);
+    std::snprintf(line, sizeof line, "%-21s %-25s %4zu %2d  WRONG, error %.2g  ", r.format.c_str(),
+                  who.c_str(), r.m, r.threads, std::fabs(r.error));  // NaN without a sign
     return line + r.note + "\n";
   }
-  std::snprintf(line, sizeof line, "%-22s%-26s%5zu%3d%10.3f%6.1f%8.2f%8.0f  %-14s%9.2f%7.4f  ",
+  std::snprintf(line, sizeof line,
+                "%-21s %-25s %4zu %2d %9.3f %5.1f %7.2f %7.0f  %-14s %8.2f %6.4f  ",
                 r.format.c_str(), who.c_str(), r.m, r.threads, 1e3 * r.time.median_s,
                 100 * r.time.spread, r.gbps, r.gops, name_of(r.bound), r.time.fraction, r.error);
   std::string text = line;

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "columns.h"
 #include "machine.h"
 #include "outlier_methods.h"
 
@@ -114,7 +115,7 @@ inline void print_products(const std::vector<row>& rows, const compared_format& 
         t[0].emplace_back(way.head);
         t[1].push_back(fmt::format("{:.2f}", m.bits()));
       }
-      t.back().push_back(fmt::format("{:.1f}", m.error.db()));
+      t.back().push_back(fixed_text(m.error.db(), 1));
     }
   }
   print_table(t);
@@ -156,8 +157,8 @@ inline void print_halved(const std::vector<row>& rows, const std::vector<compare
       const double plain = f.at(storage::plain, method::exact).error.db();
       const double split = best_split(f).error.db() - plain;
       const double halved = f.at(storage::halved, method::exact).error.db() - plain;
-      t.back().push_back(
-          fmt::format("{:.1f} {} {:.1f}", split, split < halved ? '<' : '>', halved));
+      t.back().push_back(fmt::format("{} {} {}", fixed_text(split, 1), split < halved ? '<' : '>',
+                                     fixed_text(halved, 1)));
     }
   }
   print_table(t);
@@ -195,10 +196,10 @@ inline std::string csv_of(const std::vector<row>& rows) {
       "found\n";
   for_each_measurement(
       rows, [&](const row& r, const char* kept, const char* how, const measurement& m) {
-        text += fmt::format("{},{},{},{},{},{},{},{:.4f},{:.5g},{:.3f},{}\n",
-                            r.is_model ? "tinylm" : r.of.where(), r.of.percent, r.of.factor,
-                            r.format.name(), kept, how, m.path, m.bits(), 100 * m.error.ratio(),
-                            m.error.db(), m.found);
+        text += fmt::format(
+            "{},{},{},{},{},{},{},{},{},{},{}\n", r.is_model ? "tinylm" : r.of.where(),
+            r.of.percent, r.of.factor, r.format.name(), kept, how, m.path, fixed_text(m.bits(), 4),
+            short_text(100 * m.error.ratio(), 5), fixed_text(m.error.db(), 3), m.found);
       });
   return text;
 }

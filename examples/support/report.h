@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "columns.h"
 #include "machine.h"
 #include "measure.h"
 
@@ -37,8 +38,6 @@ struct run_info {
 
 namespace detail {
 
-inline constexpr std::size_t table_width = 80;
-
 /// Formats that differ little in size stand together.
 inline int bits_group(double bits) {
   if (bits >= 10) return 16;
@@ -64,15 +63,15 @@ inline std::string reasons_of(const std::vector<skipped_tensor>& skipped) {
 
 inline std::string megabytes(std::size_t bytes) {
   const double mb = 1e-6 * static_cast<double>(bytes);
-  return mb < 0.1 ? fmt::format("{:.2g}", mb) : fmt::format("{:.2f}", mb);
+  return mb < 0.1 ? short_text(mb, 2) : fixed_text(mb, 2);
 }
 
 inline std::string gbps(double value) {
-  return value == 0 ? "-" : fmt::format("{:.{}f}", value, value < 0.995 ? 2 : 1);
+  return value == 0 ? "-" : fixed_text(value, value < 0.995 ? 2 : 1);
 }
 
 inline std::string sqnr_text(const nibble::error_metrics& errors) {
-  return errors.noise == 0 ? "exact" : fmt::format("{:.1f}", errors.sqnr());
+  return errors.noise == 0 ? "exact" : fixed_text(errors.sqnr(), 1);
 }
 
 inline void print_head(std::FILE* out, const run_info& run) {
@@ -105,20 +104,21 @@ inline void print_head(std::FILE* out, const run_info& run) {
 }
 
 inline void print_rows(std::FILE* out, const std::vector<format_row>& rows, bool grouped) {
-  fmt::print(out, "\n{:<25}{:>6}{:>7}{:>6}{:>8}{:>8}{:>9}{:>11}\n", "format", "bits/", "size",
-             "SQNR", "largest", "mean", "quantize", "dequantize");
-  fmt::print(out, "{:<25}{:>6}{:>7}{:>6}{:>8}{:>8}{:>9}{:>11}\n", "", "weight", "MB", "dB", "error",
-             "error", "GB/s", "GB/s");
+  columns t({25, 6, 7, 6, 8, 8, 9, 11}, 1);
+  t.add({"format", "bits/", "size", "SQNR", "largest", "mean", "quantize", "dequantize"});
+  t.add({"", "weight", "MB", "dB", "error", "error", "GB/s", "GB/s"});
   int group = -1;
   for (const format_row& row : rows) {
     if (grouped && bits_group(row.bits()) != group) {
       group = bits_group(row.bits());
-      fmt::print(out, "{:-<{}}\n", group_title(group) + " ", table_width);
+      t.add_title(group_title(group));
     }
-    fmt::print(out, "{:<25}{:>6.2f}{:>7}{:>6}{:>8.2g}{:>8.2g}{:>9}{:>11}\n", row.format->name,
-               row.bits(), megabytes(row.bytes), sqnr_text(row.errors), row.errors.max_error,
-               row.errors.mean_error(), gbps(row.quantize_gbps), gbps(row.dequantize_gbps));
+    t.add({std::string(row.format->name), fixed_text(row.bits(), 2), megabytes(row.bytes),
+           sqnr_text(row.errors), short_text(row.errors.max_error, 2),
+           short_text(row.errors.mean_error(), 2), gbps(row.quantize_gbps),
+           gbps(row.dequantize_gbps)});
   }
+  fmt::print(out, "\n{}", t.text());
 }
 
 }  // namespace detail
@@ -133,6 +133,12 @@ inline void print_table(std::FILE* out, const run_info& run, const std::vector<f
       "\nbits/weight and size include the scales. SQNR: power of the weights over that of the\n"
       "error; 6 dB more halve the error. Errors: |weight - what is read back|. GB/s: float32\n"
       "bytes read (quantize) or written (dequantize) in a second, by 10^9.\n");
+  if (std::any_of(rows.begin(), rows.end(),
+                  [](const format_row& r) { return std::isnan(r.errors.max_error); })) {
+    fmt::print(
+        out,
+        "nan: some weights are read back as NaN or as infinities, so errors have no number.\n");
+  }
   for (const format_row& row : rows) {
     const nibble::quantize_report& r = row.report;
     if (r.scale_overflow + r.scale_underflow != 0) {

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "evaluate.h"
+#include "support/columns.h"
 #include "support/machine.h"
 
 namespace tinylm {
@@ -47,18 +48,37 @@ inline void print_table(std::FILE* out, const eval_report& report) {
   fmt::print(out, "{}: {} windows of {} bytes of {}, {}, {}\n", report.model, report.windows,
              report.window_bytes, report.text, examples::cpu_name(), nibble::current_target());
   fmt::print(out, "reference: {}\n\n", report.reference);
-  fmt::print(out, "{:<27}{:<10}{:>6}{:>7}{:>7}{:>9}{:>8}{:>9}{:>7}", "format", "path", "bits",
-             "all", "MB", "bits/B", "loss %", "KL", "top-1");
-  for (const std::size_t t : report.threads)
-    fmt::print(out, "{:>9}{:>8}", fmt::format("pre/s {}", t), fmt::format("dec/s {}", t));
-  fmt::print(out, "{:>8}\n", "load ms");
-  for (const eval_row& r : report.rows) {
-    fmt::print(out, "{:<27}{:<10}{:>6.2f}{:>7.2f}{:>7.2f}{:>9.5f}{:>8.2f}{:>9.5f}{:>7.2f}",
-               r.format, r.path, r.matrix_bits(), r.all_bits(), r.megabytes(),
-               r.found.bits_per_byte, report.loss(r), r.found.kl, 100 * r.found.top1);
-    for (const speed& s : r.speeds) fmt::print(out, "{:>9.0f}{:>8.0f}", s.prefill, s.decode);
-    fmt::print(out, "{:>8.1f}\n", 1e3 * r.load_seconds);
+  using examples::fixed_text;
+  std::vector<std::size_t> widths = {27, 10, 6, 7, 7, 9, 8, 9, 7};
+  std::vector<std::string> head = {"format", "path",   "bits", "all",  "MB",
+                                   "bits/B", "loss %", "KL",   "top-1"};
+  for (const std::size_t t : report.threads) {
+    widths.insert(widths.end(), {9, 8});
+    head.push_back(fmt::format("pre/s {}", t));
+    head.push_back(fmt::format("dec/s {}", t));
   }
+  widths.push_back(8);
+  head.emplace_back("load ms");
+  examples::columns table(widths, 2);
+  table.add(head);
+  for (const eval_row& r : report.rows) {
+    std::vector<std::string> cells = {r.format,
+                                      r.path,
+                                      fixed_text(r.matrix_bits(), 2),
+                                      fixed_text(r.all_bits(), 2),
+                                      fixed_text(r.megabytes(), 2),
+                                      fixed_text(r.found.bits_per_byte, 5),
+                                      fixed_text(report.loss(r), 2),
+                                      fixed_text(r.found.kl, 5),
+                                      fixed_text(100 * r.found.top1, 2)};
+    for (const speed& s : r.speeds) {
+      cells.push_back(fixed_text(s.prefill, 0));
+      cells.push_back(fixed_text(s.decode, 0));
+    }
+    cells.push_back(fixed_text(1e3 * r.load_seconds, 1));
+    table.add(std::move(cells));
+  }
+  fmt::print(out, "{}", table.text());
   fmt::print(out,
              "\nbits: per weight of the packed matrices, scales included; all: with embedding and\n"
              "norms. MB: 10^6 bytes of all. bits/B: bits per byte of the text, less is better.\n"
