@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
+// Tables of the tools: columns stand apart, and NaN has no sign.
 #include "support/columns.h"
 
 #include <limits>
