@@ -158,6 +158,20 @@ TEST_CASE("packed file: every wrong field of a tensor or a text is an error") {
   });
 }
 
+TEST_CASE("packed file: a change of any bit is seen, padding included") {
+  // The last two end with the zeros behind their table.
+  for (const std::string& good : {all_kinds(), saved({}), saved({named_text("t", "")})}) {
+    for (std::size_t bit = 0; bit < 8 * good.size(); ++bit) {
+      INFO("byte " << bit / 8 << ", bit " << bit % 8);
+      std::string damaged = good;
+      damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+      const guarded copy(damaged);
+      const auto file = read_packed(copy.bytes());
+      CHECK((!file.has_value() || file->verify() != errc::ok));
+    }
+  }
+}
+
 TEST_CASE("packed file: tensors that cannot be saved") {
   const temporary_path path;
   const auto error = [&](const tensor_info& t) {

@@ -124,11 +124,11 @@ class packed_file {
 /// A matrix with outliers needs a multiple of 4: else invalid_argument.
 ///
 /// Errors: bad_magic, bad_version. truncated: the file ends early. malformed: wrong or superfluous
-/// parts, a checksum of the table that is not right, data at no multiple of 64, places of outliers
-/// that do not ascend inside their matrix. unknown_type: a tensor of a type that is none of plain
-/// numbers. shape_mismatch: sizes disagree with shapes. overflow,
-/// overlap, out_of_bounds, duplicate_name, out_of_memory as they say. limit_exceeded: more matrices
-/// than memory of the file's size + 1 MiB can list.
+/// parts, bytes between matrices that are not 0, a checksum of the table that is not right, data at
+/// no multiple of 64, places of outliers that do not ascend inside their matrix. unknown_type: a
+/// tensor of a type that is none of plain numbers. shape_mismatch: sizes disagree with shapes.
+/// overflow, overlap, out_of_bounds, duplicate_name, out_of_memory as they say. limit_exceeded:
+/// more matrices than memory of the file's size + 1 MiB can list.
 ///
 /// Allocates at most the file's size + 1 MiB. Reads the table and the places of outliers.
 [[nodiscard]] inline result<packed_file> read_packed(std::span<const std::byte> bytes,

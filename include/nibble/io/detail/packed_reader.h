@@ -90,20 +90,22 @@ inline errc packed_reader::read_header() noexcept {
 
 inline errc packed_reader::read_names(const std::byte* field, packed_entry& entry) noexcept {
   // Names follow each other in the order of the matrices: no byte of the text is without an owner.
+  // The header is half an entry long.
+  const auto number = static_cast<ull>((field - file_.data()) / std::ptrdiff_t{packed_entry_bytes});
   const std::uint64_t begin = u64(field);
   const std::uint64_t name = load_le<std::uint32_t>(field + 8);
   const std::uint64_t format = load_le<std::uint32_t>(field + 12);
   if (name > max_packed_name || format > max_packed_name) {
-    return fail(note_, errc::limit_exceeded, "a name of %llu bytes",
+    return fail(note_, errc::limit_exceeded, "entry %llu: a name of %llu bytes", number,
                 ull{name > format ? name : format});
   }
   const std::uint64_t left = text_end_ - text_begin_ - text_used_;
   if (begin != text_used_) {
-    return fail(note_, errc::malformed, "a name begins at %llu instead of %llu", ull{begin},
-                ull{text_used_});
+    return fail(note_, errc::malformed, "entry %llu: its name begins at %llu instead of %llu",
+                number, ull{begin}, ull{text_used_});
   }
   if (name + format > left) {
-    return fail(note_, errc::out_of_bounds, "a name ends behind all names");
+    return fail(note_, errc::out_of_bounds, "entry %llu: its name ends behind all names", number);
   }
   const auto at = static_cast<std::size_t>(text_begin_ + text_used_);
   const std::string_view text = as_text(file_.subspan(at, static_cast<std::size_t>(name + format)));
@@ -285,11 +287,19 @@ inline errc packed_reader::check_places(packed_index& index) noexcept {
       return fail(note_, errc::malformed, "bytes before matrix '%s' belong to no matrix",
                   printable_name(m.name).text);
     }
+    // No checksum has them.
+    if (!is_zero(covered, m.bytes.data())) {
+      return fail(note_, errc::malformed, "bytes before matrix '%s' that belong to none are not 0",
+                  printable_name(m.name).text);
+    }
     covered = m.bytes.data() + m.bytes.size();
   }
   const auto rest = file_.data() + file_.size() - covered;
   if (rest >= static_cast<std::ptrdiff_t>(packed_alignment)) {
     return fail(note_, errc::malformed, "the last bytes belong to no matrix");
+  }
+  if (!is_zero(covered, file_.data() + file_.size())) {
+    return fail(note_, errc::malformed, "the last bytes, which belong to no matrix, are not 0");
   }
   return errc::ok;
 }
