@@ -114,7 +114,7 @@ TEST_CASE("rounding modes cost quantize about one bit, and nothing else") {
     for (const setting& mode : other_roundings) {
       for_each_target([&](const char* target) {
         INFO(f.name << " on " << target << ", rounding " << mode.name);
-        CHECK(sqnr_under(mode) > usual - 9);  // measured: 6 dB, ternary 7.4
+        CHECK(sqnr_under(mode) >= usual - 9);  // measured: 6 dB, ternary 7.4
       });
     }
   }

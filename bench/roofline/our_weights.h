@@ -45,8 +45,7 @@ struct our_format {
   std::unique_ptr<our_weights> (*make)() = nullptr;
 };
 
-/// f32, which is no format of the catalogue but what all are compared with; then every format of
-/// the catalogue, in its order.
+/// f32, which all are compared with; then the other formats of the catalogue, in its order.
 std::vector<our_format> our_formats();
 
 }  // namespace bench

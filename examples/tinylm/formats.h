@@ -36,12 +36,8 @@ namespace tinylm {
   return {wrong_usage, text};
 }
 
-/// A format that the catalogue lacks: the weights of an f32 checkpoint as they are.
-inline constexpr auto& own_formats = nibble::any_formats<nibble::f32>::list;
-
 [[nodiscard]] inline const nibble::any_format& format_named(const std::string& name) {
   const nibble::any_format* f = nibble::find_format(name);
-  if (f == nullptr) f = nibble::find_format(name, own_formats);
   if (f == nullptr) throw unknown_format(name);
   return *f;
 }
@@ -52,9 +48,7 @@ inline constexpr auto& own_formats = nibble::any_formats<nibble::f32>::list;
   std::vector<bool> chosen(nibble::catalogue().size(), patterns.empty());
   std::vector<const nibble::any_format*> formats;
   for (const std::string& pattern : patterns) {
-    const nibble::any_format* const own = nibble::find_format(pattern, own_formats);
-    if (own != nullptr) formats.push_back(own);
-    bool found = own != nullptr;
+    bool found = false;
     for (std::size_t i = 0; i < chosen.size(); ++i) {
       if (!examples::matches(pattern, nibble::catalogue()[i].name)) continue;
       chosen[i] = found = true;

@@ -198,10 +198,7 @@ inline void save_model(const model& m, const std::string& path) {
       m,
       [&](const std::string& name, nibble::any_packed_view& view, std::size_t rows,
           std::size_t cols) {
-        auto w = nibble::get_any(*m.file, name + ".weight");
-        if (w.error() == nibble::errc::unknown_type) {
-          w = nibble::get_any(*m.file, name + ".weight", own_formats);
-        }
+        const auto w = nibble::get_any(*m.file, name + ".weight");
         if (!w) throw fail(name, w.error());
         if (w->rows() != rows || w->cols() != cols) {
           throw fail(name, nibble::errc::shape_mismatch);

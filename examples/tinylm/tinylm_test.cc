@@ -263,7 +263,7 @@ TEST_CASE("tinylm: the context is a limit that is named") {
   CHECK(message_of(write(""), wrong_usage).find("empty") != std::string::npos);
 }
 
-TEST_CASE("tinylm: f32, a format of its own, gives the bits of bf16 weights") {
+TEST_CASE("tinylm: f32 gives the bits of bf16 weights") {
   const model plain = packed("bf16");
   const model wide = packed("f32");
   nibble::context with(nibble::parallel::serial());

@@ -120,7 +120,7 @@
   X(gguf::iq4_nl) X(gguf::iq4_xs)
 
 /// No quantization, for comparison.
-#define NIBBLE_FORMATS_PLAIN(X) X(f16) X(bf16)
+#define NIBBLE_FORMATS_PLAIN(X) X(f32) X(f16) X(bf16)
 
 /// The groups that are declared here (GGUF's are declared in format/gguf.h, plain ones are elements).
 #define NIBBLE_FORMAT_GROUPS_DECLARED(G)                                             \

@@ -21,6 +21,7 @@ struct expected_bits {
 constexpr double per_row = 1.0 / 1024;
 constexpr double per_tensor = per_row / 1024;
 constexpr expected_bits table[] = {
+    {"f32", 32},
     {"f16", 16},
     {"bf16", 16},
     {"int8_tensor_f32", 8 + 32 * per_tensor},

@@ -18,7 +18,7 @@ namespace nibble_test {
 namespace few {
 using namespace nibble;
 using formats =
-    type_list<f16, bf16, int8_tensor_f32, int8_channel_f32, int8_g32_f16, uint8_channel_f32_z,
+    type_list<f32, f16, bf16, int8_tensor_f32, int8_channel_f32, int8_g32_f16, uint8_channel_f32_z,
               uint8_g32_f16_z, int4_g32_f16, int4_g128_f16, int4_channel_f32, int4_g32_f32,
               uint4_g32_f16_z, uint4_g32_f32_z, uint4_g32_f16_zf, uint4_g128_f16_zf,
               uint4_channel_f32_zf, uint6_g32_f16_z, int5_g32_f16, int3_g32_f16, uint3_g32_f16_z,
