@@ -70,6 +70,43 @@ TEST_CASE("every format packs by its name and keeps its values", "[any]") {
   });
 }
 
+TEST_CASE("every format by its name: bytes, values, rows and bounds are those of its type",
+          "[any]") {
+  const std::vector<float> x = some_floats();
+  context with(parallel::serial());
+  product_sums sums;
+  sums.wx = sums.parts_x = sums.w_amax = sums.scale_x = 3;
+  const std::vector<std::uint32_t> ids = {20, 3, 3, 4, 0};
+  for_each_format([&]<class F>() {
+    INFO(F::name);
+    const any_format& f = *find_format(F::name);
+    const auto q = quantize<F>(matrix_view<const float>(x.data(), rows, cols));
+    REQUIRE(q.has_value());
+    const std::size_t size = f.quantized_bytes(rows, cols);
+    std::vector<std::byte> bytes(size), back(size);
+    REQUIRE(quantize(f, {x.data(), rows, cols}, bytes, with) == errc::ok);
+    CHECK(std::memcmp(bytes.data(), bytes_of(*q).data(), size) == 0);
+    std::vector<float> expected(rows * cols), values(rows * cols);
+    REQUIRE(dequantize(*q, {expected.data(), rows, cols}) == errc::ok);
+    REQUIRE(dequantize(f, bytes, {values.data(), rows, cols}, with) == errc::ok);
+    CHECK(std::memcmp(expected.data(), values.data(), expected.size() * sizeof(float)) == 0);
+    const auto packed = pack(f, bytes, rows, cols, with);
+    REQUIRE(packed.has_value());
+    REQUIRE(unpack(*packed, back) == errc::ok);
+    CHECK(back == bytes);
+    std::vector<float> of_bytes(ids.size() * cols), of_packed(ids.size() * cols);
+    REQUIRE(get_rows(f, bytes, rows, ids, {of_bytes.data(), ids.size(), cols}) == errc::ok);
+    REQUIRE(get_rows(*packed, ids, {of_packed.data(), ids.size(), cols}) == errc::ok);
+    CHECK(of_bytes == of_packed);
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      CHECK(std::memcmp(&of_bytes[i * cols], &expected[ids[i] * cols], cols * sizeof(float)) == 0);
+    }
+    for (const compute_path p : {compute_path::integer, compute_path::bf16, compute_path::exact}) {
+      CHECK(gemm_error_bound(f, p, cols, sums) == gemm_error_bound<F>(p, cols, sums));
+    }
+  });
+}
+
 // A few kinds: what is erased is the same code for all.
 TEMPLATE_TEST_CASE("a format by name multiplies and explains as its type", "[any]", int4_g32_f16,
                    uint4_g128_f16_z, gguf::q4_K, nf4_g64_dq, fp8_e4m3fn_t128_f32) {

@@ -395,7 +395,7 @@ TEST_CASE("scales of rows that overlap are refused", "[wrong]") {
   CHECK(gemm(w.typed, c.x, c.y, with) == shape);
   CHECK(gemm(w.named, c.x, c.y, with) == shape);
   CHECK(c.memory.untouched());
-  for (const std::size_t stride : {0, 2}) {
+  for (const std::size_t stride : {std::size_t{0}, std::size_t{2}}) {
     c.x.scale_stride = stride;
     CHECK(gemm(w.typed, c.x, c.y, with) == errc::ok);
   }
@@ -446,9 +446,9 @@ TEST_CASE("products that share x are all checked before one is written", "[wrong
     return gemm_many(std::span<const product<levels>>(both), c.x, with);
   };
   const auto named = [&](const any_product& second) {
-    const any_product all[] = {{w.named, c.y}, {other.named, c.y}, second};
-    const errc e = gemm_many(all, c.x, with);
-    CHECK(gemm_many(std::span(all).last(1), c.x, with) == e);
+    const any_product three[] = {{w.named, c.y}, {other.named, c.y}, second};
+    const errc e = gemm_many(three, c.x, with);
+    CHECK(gemm_many(std::span(three).last(1), c.x, with) == e);
     return e;
   };
   const auto routed = [&](auto p, const std::uint32_t* x_rows, const std::uint32_t* y_rows) {
@@ -497,13 +497,13 @@ TEST_CASE("a matrix of nothing is refused by name", "[wrong]") {
 
 TEMPLATE_TEST_CASE("quantize and dequantize refuse other shapes, no data and wrong options",
                    "[wrong]", levels, floats, gguf::q4_0, f16) {
-  using view = quantized_view<TestType>;
+  using quantized = quantized_view<TestType>;
   const std::vector<float> values = some_floats(m * k);
   const std::vector<float> importance(k, 1.0f);
   const matrix_view<const float> x(values.data(), m, k);
-  std::vector<std::uint8_t> bytes(view::buffer_bytes(m, k) + 4096, poison);
+  std::vector<std::uint8_t> bytes(quantized::buffer_bytes(m, k) + 4096, poison);
   const std::vector<std::uint8_t> before = bytes;
-  const view w(bytes.data() + 64, m, k);
+  const quantized w(bytes.data() + 64, m, k);
   const auto with_shape = [](auto v, std::size_t rows, std::size_t cols) {
     v.rows = rows;
     v.cols = cols;
@@ -593,6 +593,52 @@ TEST_CASE("pack and unpack refuse other shapes and no data", "[wrong]") {
   REQUIRE(parts.has_value());
   CHECK(from_wire<gguf::q4_0>(*record, *parts) == shape);
   CHECK(to_wire<gguf::q4_0>(*parts, *record) == shape);
+}
+
+TEST_CASE("rows by name: wrong bytes, ids and shapes are refused", "[wrong]") {
+  const weights_of<levels> w;
+  context with(parallel::serial());
+  const any_format& f = *find_format(levels::name, formats::list);
+  const std::size_t size = f.quantized_bytes(n, k);
+  std::vector<std::byte> bytes(size + 64, std::byte{poison});
+  const std::vector<std::byte> before = bytes;
+  const matrix_view<const float> x(w.values.data(), n, k);
+  for (const std::size_t wrong : {std::size_t{0}, size - 1, size + 64}) {
+    CHECK(quantize(f, x, std::span(bytes).first(wrong), with) == shape);
+    CHECK(unpack(w.named, std::span(bytes).first(wrong)) == shape);
+  }
+  CHECK(quantize(f, x, std::span<std::byte>(), with) == argument);
+  CHECK(unpack(w.named, std::span<std::byte>()) == argument);
+  CHECK(unpack(any_packed_matrix(), bytes) == argument);
+  matrix_view<const float> endless = x;
+  endless.rows = std::numeric_limits<std::size_t>::max() / 2;
+  CHECK(quantize(f, endless, bytes, with) == errc::overflow);
+  quantize_options o;
+  o.rule = outside<scale_rule>(99);
+  CHECK(quantize(f, x, std::span(bytes).first(size), with, o) == argument);
+  CHECK(quantize<levels>(x, with, o).error() == argument);
+  CHECK(bytes == before);
+
+  guarded y;
+  const std::uint32_t right[] = {0, n - 1};
+  const std::uint32_t beyond[] = {0, n};
+  const std::span<const std::byte> rows = std::span(bytes).first(size);
+  const matrix_view<float> to(y.floats(), 2, k);
+  CHECK(get_rows(f, rows, n, beyond, to) == argument);
+  CHECK(get_rows(f, rows, n + 1, right, to) == shape);
+  CHECK(get_rows(f, rows, n, right, {y.floats(), 1, k}) == shape);
+  CHECK(get_rows(f, rows, n, right, {y.floats(), 2, k - 32}) == shape);
+  CHECK(get_rows(w.named, beyond, to) == argument);
+  CHECK(get_rows(w.typed, beyond, to) == argument);
+  CHECK(get_rows(w.named, right, {y.floats(), 2, k - 1}) == shape);
+  CHECK(get_rows(any_packed_matrix(), right, to) == argument);
+  CHECK(get_rows(w.typed, std::span(static_cast<const std::uint32_t*>(nullptr), 2), to) ==
+        argument);
+  CHECK(dequantize(f, rows, {y.floats(), 8, k}, with) == shape);
+  CHECK(dequantize(w.typed, {y.floats(), n, k - 1}) == shape);
+  CHECK(dequantize(w.typed, {y.floats(), n, k - 1}, with) == shape);
+  CHECK(dequantize(w.named, {y.floats(), n + 1, k}, with) == shape);
+  CHECK(y.untouched());
 }
 
 TEST_CASE("outliers of other shapes and wrong rules are refused", "[wrong]") {

@@ -10,7 +10,7 @@
 
 #include <array>
 
-#include "nibble/any_format.h"
+#include "nibble/any_rows.h"
 #include "nibble/format/library.h"
 #include "nibble/format/names.h"
 #include "nibble/outliers.h"
@@ -24,31 +24,6 @@ namespace nibble::inline NIBBLE_ABI {
     if (f.name == name) return &f;
   }
   return nullptr;
-}
-
-/// Packs quantized rows: the bytes of quantized_view<F>(data, rows, cols), which for GGUF types are
-/// the bytes of a tensor.
-///
-/// @return shape_mismatch if their number is not that of the format and shape (padding behind the
-///         last section may be missing); overflow, out_of_memory; invalid_argument: a null span.
-[[nodiscard]] inline result<any_packed_matrix> pack(const any_format& f,
-                                                    std::span<const std::byte> quantized,
-                                                    std::size_t rows, std::size_t cols,
-                                                    context& with) noexcept {
-  constexpr std::size_t limit = std::numeric_limits<std::size_t>::max() / 4096;
-  if (rows > limit || cols > limit || (cols != 0 && rows > limit / cols)) return errc::overflow;
-  const std::size_t bytes = f.quantized_bytes(rows, cols);
-  if (quantized.data() == nullptr && bytes != 0) return errc::invalid_argument;
-  if (quantized.size() < bytes || quantized.size() - bytes >= 64) return errc::shape_mismatch;
-  return f.pack_quantized(f, reinterpret_cast<const std::uint8_t*>(quantized.data()), rows, cols,
-                          with);
-}
-
-/// Quantizes floats, on one thread, and packs them. Errors: those of quantize() and pack().
-[[nodiscard]] inline result<any_packed_matrix> pack(const any_format& f, matrix_view<const float> x,
-                                                    context& with,
-                                                    const quantize_options& options = {}) noexcept {
-  return f.pack_floats(f, x, options, with);
 }
 
 /// As pack_with_outliers() of a known format.
@@ -153,14 +128,10 @@ errc for_each_run(std::span<const any_product> products, const activations& x, F
   return w.format->explain(w.data, x, with, options, y_type);
 }
 
-/// The values of a packed matrix, in every bit those of its quantized rows, with its outliers.
-/// Unpacks all of it first: out_of_memory if there is no room.
-[[nodiscard]] inline errc dequantize(const any_packed_view& w, matrix_view<float> y) noexcept {
-  if (w.format == nullptr) return errc::invalid_argument;
-  if (w.rows() != y.rows || w.cols() != y.cols) return errc::shape_mismatch;
-  if (!detail::is_there(w.data) || !y.valid()) return errc::invalid_argument;
-  const errc e = w.format->dequantize(w.data, y);
-  return e == errc::ok ? add_outliers(w.data.outliers, y) : e;
+/// How far gemm() may be from exact arithmetic, as gemm_error_bound() of a known format.
+[[nodiscard]] inline double gemm_error_bound(const any_format& f, compute_path path,
+                                             std::size_t cols, const product_sums& sums) noexcept {
+  return f.error_bound(path, cols, sums);
 }
 
 namespace detail {
@@ -222,5 +193,5 @@ struct names_of<type_list<F...>> {
 #endif  // NIBBLE_ANY_H_
 
 // Again, outside the guard: they are read once per target.
-#include "nibble/any_format.h"
+#include "nibble/any_rows.h"
 #include "nibble/outliers.h"

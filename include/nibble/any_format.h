@@ -10,32 +10,50 @@
 #include "nibble/explain.h"
 #include "nibble/format/fingerprint.h"
 #include "nibble/gemm.h"
+#include "nibble/gemm_bound.h"
 #include "nibble/quantize.h"
+#include "nibble/rows.h"
 
 namespace nibble::inline NIBBLE_ABI {
 
 class any_packed_matrix;
 
-/// One format at run time. Read `name`; the rest is for the functions below.
+/// One format at run time. Read `name`; the rest is for the functions of any.h, which check what
+/// they are given.
 struct any_format {
   std::string_view name;
   std::uint64_t fingerprint = 0;
   detail::packed_structure structure;
   packed_data (*empty)(std::size_t rows, std::size_t cols) noexcept = nullptr;  ///< sizes alone
   bool (*supports)(compute_path) noexcept = nullptr;
+
+  // Quantized rows: the bytes of quantized_view<F>(data, rows, cols).
   std::size_t (*quantized_bytes)(std::size_t rows, std::size_t cols) noexcept = nullptr;
+  errc (*quantize)(matrix_view<const float>, std::uint8_t* to, context&,
+                   const quantize_options&) noexcept = nullptr;
+  errc (*dequantize)(const std::uint8_t* from, matrix_view<float>, context&) noexcept = nullptr;
+  errc (*get_rows)(const std::uint8_t* from, std::size_t rows, std::size_t cols,
+                   std::span<const std::uint32_t> ids, matrix_view<float>) noexcept = nullptr;
+
+  // Packed matrices.
   result<any_packed_matrix> (*pack_quantized)(const any_format&, const std::uint8_t*,
                                               std::size_t rows, std::size_t cols,
                                               context&) noexcept = nullptr;
   result<any_packed_matrix> (*pack_floats)(const any_format&, matrix_view<const float>,
                                            const quantize_options&, context&) noexcept = nullptr;
+  errc (*unpack)(const packed_data&, std::uint8_t* to) noexcept = nullptr;
+  errc (*dequantize_packed)(const packed_data&, matrix_view<float>, context&) noexcept = nullptr;
+  errc (*get_packed_rows)(const packed_data&, std::span<const std::uint32_t> ids,
+                          matrix_view<float>) noexcept = nullptr;
+
+  // Products.
   errc (*check)(std::span<const detail::gemm_item>, const activations&,
                 const gemm_options&) noexcept = nullptr;
   errc (*multiply)(std::span<const detail::gemm_item>, const activations&, context&,
                    const gemm_options&) noexcept = nullptr;
   call_plan (*explain)(const packed_data&, const activations&, const context&, const gemm_options&,
                        number_type) noexcept = nullptr;
-  errc (*dequantize)(const packed_data&, matrix_view<float>) noexcept = nullptr;
+  double (*error_bound)(compute_path, std::size_t cols, const product_sums&) noexcept = nullptr;
 };
 
 /// A packed matrix that lives elsewhere, and its format.
@@ -103,6 +121,17 @@ struct erased_functions {
     });
     return end;
   }
+  static errc quantize(matrix_view<const float> x, std::uint8_t* to, context& with,
+                       const quantize_options& options) noexcept {
+    return nibble::quantize<F>(x, quantized_view<F>(to, x.rows, x.cols), with, options);
+  }
+  static errc dequantize(const std::uint8_t* from, matrix_view<float> y, context& with) noexcept {
+    return nibble::dequantize(quantized_view<const F>(from, y.rows, y.cols), y, with);
+  }
+  static errc get_rows(const std::uint8_t* from, std::size_t rows, std::size_t cols,
+                       std::span<const std::uint32_t> ids, matrix_view<float> y) noexcept {
+    return nibble::get_rows(quantized_view<const F>(from, rows, cols), ids, y);
+  }
   static result<any_packed_matrix> pack_quantized(const any_format& f, const std::uint8_t* bytes,
                                                   std::size_t rows, std::size_t cols,
                                                   context& with) noexcept {
@@ -113,27 +142,50 @@ struct erased_functions {
   static result<any_packed_matrix> pack_floats(const any_format& f, matrix_view<const float> x,
                                                const quantize_options& options,
                                                context& with) noexcept {
-    const auto q = nibble::quantize<F>(x, options);
+    const auto q = nibble::quantize<F>(x, with, options);
     if (!q) return q.error();
     auto m = nibble::pack<F>(*q, with);
     if (!m) return m.error();
     return any_packed_matrix(f, std::move(*m));
   }
+  static errc unpack(const packed_data& w, std::uint8_t* to) noexcept {
+    if constexpr (unpackable<F>) {
+      return nibble::unpack<F>(view(w), quantized_view<F>(to, w.shape.rows, w.shape.cols));
+    } else {
+      return errc::invalid_argument;
+    }
+  }
+  static errc dequantize_packed(const packed_data& w, matrix_view<float> y,
+                                context& with) noexcept {
+    return nibble::dequantize<F>(view(w), y, with);
+  }
+  static errc get_packed_rows(const packed_data& w, std::span<const std::uint32_t> ids,
+                              matrix_view<float> y) noexcept {
+    return nibble::get_rows<F>(view(w), ids, y);
+  }
   static call_plan explain(const packed_data& w, const activations& x, const context& with,
                            const gemm_options& options, number_type y_type) noexcept {
     return nibble::explain<F>(view(w), x, with, options, y_type);
   }
-  static errc dequantize(const packed_data& w, matrix_view<float> y) noexcept {
-    auto q = quantized_matrix<F>::create(w.shape.rows, w.shape.cols);
-    if (!q) return q.error();
-    if (const errc e = unpack<F>(view(w), q->view()); e != errc::ok) return e;
-    return nibble::dequantize<F>(q->view(), y);
-  }
 
-  static constexpr any_format table = {
-      F::name,         fingerprint_of<F>(), structure_of<F>(), &make_packed_data<F>,
-      &supports<F>,    &quantized_bytes,    &pack_quantized,   &pack_floats,
-      &check_items<F>, &multiply_items<F>,  &explain,          &dequantize};
+  static constexpr any_format table = {.name = F::name,
+                                       .fingerprint = fingerprint_of<F>(),
+                                       .structure = structure_of<F>(),
+                                       .empty = &make_packed_data<F>,
+                                       .supports = &nibble::supports<F>,
+                                       .quantized_bytes = &quantized_bytes,
+                                       .quantize = &quantize,
+                                       .dequantize = &dequantize,
+                                       .get_rows = &get_rows,
+                                       .pack_quantized = &pack_quantized,
+                                       .pack_floats = &pack_floats,
+                                       .unpack = &unpack,
+                                       .dequantize_packed = &dequantize_packed,
+                                       .get_packed_rows = &get_packed_rows,
+                                       .check = &check_items<F>,
+                                       .multiply = &multiply_items<F>,
+                                       .explain = &explain,
+                                       .error_bound = &nibble::gemm_error_bound<F>};
 };
 
 }  // namespace detail
@@ -151,3 +203,4 @@ struct any_formats {
 // Again, outside the guard: they are read once per target.
 #include "nibble/gemm.h"
 #include "nibble/quantize.h"
+#include "nibble/rows.h"

@@ -3,6 +3,11 @@
 #ifndef NIBBLE_GEMM_H_
 #define NIBBLE_GEMM_H_
 
+#include <array>
+#include <span>
+#include <type_traits>
+#include <utility>
+
 #include "nibble/format/gemm_checks.h"
 #include "nibble/pack.h"
 
@@ -112,28 +117,44 @@ template <format F>
 
 /// One vector of activations: y = epilogue(w x). As gemm() with m = 1.
 template <format F>
+[[nodiscard]] inline errc gemv(packed_view<F> w, std::span<const float> x, std::span<float> y,
+                               context& with, const epilogue& post = {},
+                               const gemm_options& options = {}) noexcept {
+  return gemm<F>(w, {x.data(), 1, x.size()}, {y.data(), 1, y.size()}, with, post, options);
+}
+template <format F>
 [[nodiscard]] inline errc gemv(const packed_matrix<F>& w, std::span<const float> x,
                                std::span<float> y, context& with, const epilogue& post = {},
                                const gemm_options& options = {}) noexcept {
-  return gemm<F>(w.view(), matrix_view<const float>(x.data(), 1, x.size()),
-                 matrix_view<float>(y.data(), 1, y.size()), with, post, options);
+  return gemv<F>(w.view(), x, y, with, post, options);
 }
 
 /// y = act(gate) * up, each of them a product with its own channel scales and biases: the pair of
 /// SwiGLU. `gate_post` says act and everything that follows; both have one shape, else the call
 /// gets shape_mismatch.
 template <format F>
-[[nodiscard]] inline errc gemm_gated(packed_view<F> gate, packed_view<F> up, const activations& x,
-                                     const results& y, context& with, const epilogue& gate_post,
+[[nodiscard]] inline errc gemm_gated(packed_view<F> gate, std::type_identity_t<packed_view<F>> up,
+                                     const activations& x, const results& y, context& with,
+                                     const epilogue& gate_post,
                                      const second_channels& up_channels = {},
                                      const gemm_options& options = {}) noexcept {
   const detail::gemm_item item = detail::item_of(gate.data, x, y, gate_post, &up.data, up_channels);
   return detail::multiply_items<F>({&item, 1}, x, with, options);
 }
 
+template <format F>
+[[nodiscard]] inline errc gemm_gated(const packed_matrix<F>& gate,
+                                     std::type_identity_t<packed_view<F>> up, const activations& x,
+                                     const results& y, context& with, const epilogue& gate_post,
+                                     const second_channels& up_channels = {},
+                                     const gemm_options& options = {}) noexcept {
+  return gemm_gated<F>(gate.view(), up, x, y, with, gate_post, up_channels, options);
+}
+
 /// One product of several that share x.
 template <format F>
 struct product {
+  using format_type = F;
   packed_view<F> w;
   results y;
   epilogue post{};
@@ -160,6 +181,16 @@ template <format F>
   std::size_t n = 0;
   for (const product<F>& p : products) items[n++] = detail::item_of(p, x);
   return n == 0 ? errc::ok : detail::multiply_items<F>({items.data(), n}, x, with, options);
+}
+
+/// Arrays, vectors and spans of product<F>.
+template <class Products, class F = typename decltype(std::span(
+                              std::declval<const Products&>()))::value_type::format_type>
+requires std::is_same_v<typename decltype(std::span(std::declval<const Products&>()))::value_type,
+                        product<F>>
+[[nodiscard]] inline errc gemm_many(const Products& products, const activations& x, context& with,
+                                    const gemm_options& options = {}) noexcept {
+  return gemm_many<F>(std::span<const product<F>>(products), x, with, options);
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

@@ -12,7 +12,8 @@
 #define NIBBLE_IMPL_H_
 
 #ifdef NIBBLE_COMPILED
-#if (defined(NIBBLE_QUANTIZE_H_) || defined(NIBBLE_GEMM_H_)) && !defined(NIBBLE_BUILDING)
+#if (defined(NIBBLE_QUANTIZE_H_) || defined(NIBBLE_GEMM_H_) || defined(NIBBLE_ROWS_H_)) && \
+    !defined(NIBBLE_BUILDING)
 #error "nibble: include nibble/impl.h before every other nibble header"
 #endif
 #ifndef NIBBLE_BUILDING
@@ -22,12 +23,13 @@
 
 #include "nibble/gemm.h"
 #include "nibble/quantize.h"
+#include "nibble/rows.h"
 
 #ifdef NIBBLE_COMPILED
 #include "nibble/format/library.h"
 
-/// Makes quantize(), dequantize(), gemm() and explain() of one format, given by its full name, in
-/// the global namespace. Formats of one program differ in name or in meaning.
+/// Makes quantize(), dequantize(), gemm(), get_rows() and explain() of one format, given by its
+/// full name, in the global namespace. Formats of one program differ in name or in meaning.
 #define NIBBLE_INSTANTIATE_FORMAT(...)                                                          \
   NIBBLE_INSTANTIATE_QUANTIZE(__VA_ARGS__);                                                     \
   template <>                                                                                   \
@@ -41,6 +43,12 @@
                                                                          void* plan) noexcept { \
     *static_cast<nibble::detail::gemm_plan*>(plan) = nibble::detail::plan_entry<__VA_ARGS__>(   \
         *static_cast<const nibble::detail::gemm_args*>(args));                                  \
+  }                                                                                             \
+  template <>                                                                                   \
+  void NIBBLE_LIBRARY_ABI::rows<nibble::detail::format_key<__VA_ARGS__>>(                       \
+      const void* args) noexcept {                                                              \
+    nibble::detail::rows_entry<__VA_ARGS__>(                                                    \
+        *static_cast<const nibble::detail::packed_rows_args*>(args));                           \
   }                                                                                             \
   static_assert(true)
 

@@ -14,4 +14,5 @@
 #include "nibble/outliers.h"
 #include "nibble/pack.h"
 #include "nibble/quantize.h"
+#include "nibble/rows.h"
 #include "nibble/target.h"

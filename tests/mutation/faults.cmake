@@ -732,8 +732,8 @@ fault(sound_columns outliers format/outliers.h
   [==[o.columns[i] > cols]==]
   "packed_outliers")
 fault(add_singles outliers format/outliers.h
-  [==[w.row_data(r)[c] += v;]==]
-  [==[w.row_data(r)[c] = v;]==]
+  [==[w[span * outlier_span + o.cols[e]] += load_number(]==]
+  [==[w[span * outlier_span + o.cols[e]] = load_number(]==]
   "outliers")
 fault(split_exact outliers format/split_outliers.h
   [==[if (is_zero(v) || bits_of((w[c] - v) + v) != bits_of(w[c])) continue;]==]

@@ -6,9 +6,11 @@
 #define NIBBLE_TESTS_SUPPORT_FORMAT_TABLE_H_
 
 #include <algorithm>
+#include <span>
 #include <string_view>
 #include <vector>
 
+#include "nibble/core/context.h"
 #include "nibble/core/errors.h"
 #include "nibble/format/rules.h"
 #include "nibble/format/storage.h"
@@ -42,6 +44,12 @@ struct erased_format {
   errc (*reference_quantize)(matrix_view<const float> x, sections w, const quantize_options& o);
   errc (*dequantize)(const_sections w, matrix_view<float> y);
   void (*reference_dequantize)(const_sections w, matrix_view<float> y);
+  // By all threads of a context.
+  errc (*quantize_with)(matrix_view<const float> x, sections w, nibble::context& with,
+                        const quantize_options& o);
+  errc (*dequantize_with)(const_sections w, matrix_view<float> y, nibble::context& with);
+  errc (*get_rows)(const_sections w, std::size_t rows, std::span<const std::uint32_t> ids,
+                   matrix_view<float> y);
 };
 
 /// Every format of the catalogue, or the few of tables.h.

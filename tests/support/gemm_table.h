@@ -44,6 +44,8 @@ struct erased_gemm {
   bool has_levels;  ///< there is an integer path
   packed_any (*pack)(const_sections w, std::size_t rows, std::size_t cols, context& with);
   errc (*unpack)(const packed_data& from, sections to);  ///< null: not every code can be found
+  errc (*dequantize)(const packed_data& w, matrix_view<float> y, context& with);
+  errc (*get_rows)(const packed_data& w, std::span<const std::uint32_t> ids, matrix_view<float> y);
   errc (*gemm)(const packed_data& w, const activations& x, const results& y, context& with,
                const epilogue& post, const gemm_options& options);
   errc (*gemm_gated)(const packed_data& gate, const packed_data& up, const activations& x,

@@ -64,6 +64,17 @@ erased_format make_erased() {
   f.reference_dequantize = [](const_sections w, matrix_view<float> y) {
     nibble::reference::dequantize<F>(view_of<F>(w, y.rows, y.cols), y);
   };
+  f.quantize_with = [](matrix_view<const float> x, sections w, nibble::context& with,
+                       const quantize_options& o) {
+    return nibble::quantize<F>(x, view_of<F>(w, x.rows, x.cols), with, o);
+  };
+  f.dequantize_with = [](const_sections w, matrix_view<float> y, nibble::context& with) {
+    return nibble::dequantize(view_of<F>(w, y.rows, y.cols), y, with);
+  };
+  f.get_rows = [](const_sections w, std::size_t rows, std::span<const std::uint32_t> ids,
+                  matrix_view<float> y) {
+    return nibble::get_rows(view_of<F>(w, rows, y.cols), ids, y);
+  };
   return f;
 }
 

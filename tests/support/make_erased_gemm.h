@@ -5,6 +5,7 @@
 #define NIBBLE_TESTS_SUPPORT_MAKE_ERASED_GEMM_H_
 
 #include "nibble/gemm.h"
+#include "nibble/rows.h"
 #include "support/gemm_table.h"
 #include "support/view_of.h"
 
@@ -34,6 +35,12 @@ erased_gemm make_erased_gemm() {
                                view_of<F>(to, from.shape.rows, from.shape.cols));
     };
   }
+  g.dequantize = [](const packed_data& w, matrix_view<float> y, context& with) {
+    return nibble::dequantize<F>(packed_view<F>{w}, y, with);
+  };
+  g.get_rows = [](const packed_data& w, std::span<const std::uint32_t> ids, matrix_view<float> y) {
+    return nibble::get_rows<F>(packed_view<F>{w}, ids, y);
+  };
   g.gemm = [](const packed_data& w, const activations& x, const results& y, context& with,
               const epilogue& post, const gemm_options& options) {
     return nibble::gemm<F>(packed_view<F>{w}, x, y, with, post, options);

@@ -28,6 +28,9 @@ std::uint8_t gemm(const void* args) noexcept;
 /// plan_entry().
 template <std::uint64_t Format>
 void plan(const void* args, void* plan) noexcept;
+/// rows_entry().
+template <std::uint64_t Format>
+void rows(const void* args) noexcept;
 /// encode_values() and decode_values() of an element.
 template <std::uint64_t Element>
 void encode(const float* values, std::size_t n, void* codes, const void* policy) noexcept;

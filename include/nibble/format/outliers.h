@@ -133,6 +133,27 @@ inline void for_each_outlier(const outlier_data& o, std::size_t rows, std::size_
   }
 }
 
+namespace detail {
+
+/// Gives row r of a dequantized matrix of `cols` columns its outliers.
+inline void add_row_outliers(const outlier_data& o, std::size_t r, std::size_t cols,
+                             float* w) noexcept {
+  const std::size_t spans = num_outlier_spans(cols);
+  for (std::size_t span = 0; o.num_values != 0 && span < spans; ++span) {
+    const std::size_t at = r * spans + span;
+    for (std::size_t e = o.row_begin[at]; e < o.row_begin[at + 1]; ++e) {
+      w[span * outlier_span + o.cols[e]] += load_number(o.value_type, o.values, e);
+    }
+  }
+  const std::size_t in_panel = r / panel_rows * o.num_columns;
+  for (std::size_t i = 0; i < o.num_columns; ++i) {
+    w[o.columns[i]] =
+        load_number(o.column_type, o.column_values, (in_panel + i) * panel_rows + r % panel_rows);
+  }
+}
+
+}  // namespace detail
+
 /// Gives a dequantized matrix its outliers: single ones are added in f32 to what is there, columns
 /// are written over it.
 ///
@@ -142,14 +163,9 @@ inline void for_each_outlier(const outlier_data& o, std::size_t rows, std::size_
   if (o.empty()) return errc::ok;
   if (o.matrix_rows != w.rows || o.matrix_cols != w.cols) return errc::shape_mismatch;
   if (!w.valid() || !detail::outliers_are_sound(o, w.rows, w.cols)) return errc::invalid_argument;
-  outlier_data singles = o;
-  singles.num_columns = 0;
-  for_each_outlier(singles, w.rows, w.cols,
-                   [&](std::size_t r, std::size_t c, float v) { w.row_data(r)[c] += v; });
-  outlier_data columns = o;
-  columns.num_values = 0;
-  for_each_outlier(columns, w.rows, w.cols,
-                   [&](std::size_t r, std::size_t c, float v) { w.row_data(r)[c] = v; });
+  for (std::size_t r = 0; r < w.rows; ++r) {
+    detail::add_row_outliers(o, r, w.cols, w.row_data(r));
+  }
   return errc::ok;
 }
 

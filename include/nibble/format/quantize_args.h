@@ -8,6 +8,7 @@
 
 #include "nibble/format/rules.h"
 #include "nibble/format/storage.h"
+#include "nibble/matrix.h"
 
 namespace nibble::inline NIBBLE_ABI {
 namespace detail {
@@ -27,8 +28,10 @@ struct dequantize_args {
   const basic_section<const std::uint8_t>* sections;
   std::size_t rows;
   std::size_t cols;
-  float* y;
+  float* y;  ///< row r is row `first + r` of the matrix, or, if there are ids, row ids[r]
   std::size_t stride;
+  std::size_t first = 0;
+  const std::uint32_t* ids = nullptr;
 };
 
 /// Floats of scratch for n values, so that whole vectors can be read and written.
@@ -92,6 +95,67 @@ constexpr std::size_t quantize_scratch(std::size_t rows, std::size_t cols) noexc
     const std::size_t stretch = stretch_cols<F>(cols);
     return stretch != 0 ? region_floats<F>(1, stretch) : region_floats<F>(rows, cols);
   }
+}
+
+/// Rows of a matrix in format F after which everything begins anew, so that they can be quantized
+/// on their own; `all` where a scale or shift spans the matrix.
+template <class F>
+constexpr std::size_t row_period() noexcept {
+  if constexpr (element<F> || wire_format<F>) {
+    return 1;
+  } else if constexpr (F::shape.flat || F::shape.rows == all ||
+                       (F::has_shift && F::shift_shape != F::shape)) {
+    return all;
+  } else {
+    const std::size_t scales = row_period<typename F::scale_format>();
+    std::size_t shifts = 1;
+    if constexpr (F::has_shift) shifts = row_period<typename F::shift_format>();
+    return scales == all || shifts == all ? all : F::shape.rows * std::lcm(scales, shifts);
+  }
+}
+
+/// Section pointers from row r on, a multiple of row_period<F>().
+template <class F>
+constexpr void move_to_row(const basic_section<std::uint8_t>* from, std::size_t r,
+                           basic_section<std::uint8_t>* to) noexcept {
+  if constexpr (element<F> || wire_format<F>) {
+    *to = {from->data + r * from->stride, from->stride};
+  } else {
+    using S = typename F::scale_format;
+    move_to_row<typename F::element>(from, r, to);
+    const std::size_t block = F::shape.rows == all ? 0 : r / F::shape.rows;
+    move_to_row<S>(from + 1, block, to + 1);
+    if constexpr (F::has_shift) {
+      move_to_row<typename F::shift_format>(from + 1 + num_sections<S>, block,
+                                            to + 1 + num_sections<S>);
+    }
+  }
+}
+
+/// Options for k columns.
+inline errc check_options(const quantize_options& o, std::size_t cols) noexcept {
+  if (o.rule > scale_rule::weighted || o.mx > mx_scale::round_up) return errc::invalid_argument;
+  if (o.rule == scale_rule::percentile && !(o.percentile > 50 && o.percentile <= 100)) {
+    return errc::invalid_argument;
+  }
+  if (o.rule == scale_rule::weighted && o.importance.size() != cols) return errc::shape_mismatch;
+  return errc::ok;
+}
+
+/// A whole call.
+template <format F>
+constexpr errc check_quantize(matrix_view<const float> x, quantized_view<F> w,
+                              const quantize_options& options) noexcept {
+  if (x.rows != w.rows || x.cols != w.cols) return errc::shape_mismatch;
+  if (!x.valid() || !w.valid()) return errc::invalid_argument;
+  return check_options(options, x.cols);
+}
+
+/// Rows of one task, of some tasks for every thread: a multiple of `period`.
+constexpr std::size_t rows_of_task(std::size_t rows, std::size_t period,
+                                   std::size_t threads) noexcept {
+  const std::size_t periods = rows / (4 * threads) / period;
+  return (periods == 0 ? 1 : periods) * period;
 }
 
 /// The field of a searched block that a section of its record holds.

@@ -33,6 +33,14 @@ struct quantize_report {
   std::size_t non_finite = 0;       ///< blocks that held NaN or an infinity
   std::size_t scale_overflow = 0;   ///< blocks whose scale was clamped to its type's largest value
   std::size_t scale_underflow = 0;  ///< blocks whose non-zero scale was raised or became zero
+
+  /// Counts of other rows are added.
+  constexpr quantize_report& operator+=(const quantize_report& other) noexcept {
+    non_finite += other.non_finite;
+    scale_overflow += other.scale_overflow;
+    scale_underflow += other.scale_underflow;
+    return *this;
+  }
 };
 
 struct quantize_options {

@@ -6,3 +6,4 @@
 #include "nibble/kernel/quantize-inl.h"
 #include "nibble/kernel/epilogue-inl.h"
 #include "nibble/kernel/gemm-inl.h"
+#include "nibble/kernel/packed_rows-inl.h"

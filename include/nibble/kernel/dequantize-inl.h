@@ -382,10 +382,11 @@ HWY_NOINLINE void DequantizeKernel(const detail::dequantize_args& a) {
   for (size_t r = 0; r < a.rows && a.cols != 0; ++r) {
     float* HWY_RESTRICT y = a.y + r * a.stride;
     const bool stream = big && reinterpret_cast<uintptr_t>(y) % vector_bytes == 0;
+    const size_t row = a.ids == nullptr ? a.first + r : size_t{a.ids[r]};
     if constexpr (wire_format<F>) {
-      ReadWireRow<F>(a.sections[0].data + r * a.sections[0].stride, a.cols, y, stream);
+      ReadWireRow<F>(a.sections[0].data + row * a.sections[0].stride, a.cols, y, stream);
     } else {
-      ReadRow<F, Packing::kPacked>(a.sections, a.cols, r, 0, a.cols, y, stream);
+      ReadRow<F, Packing::kPacked>(a.sections, a.cols, row, 0, a.cols, y, stream);
     }
   }
   if (big) hwy::FlushStream();
