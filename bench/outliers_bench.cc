@@ -5,7 +5,7 @@
 #include <random>
 
 #include "nibble/any.h"
-#include "std_thread_pool.h"
+#include "nibble/thread_pool.h"
 #include "support/machine_limits.h"
 #include "support/roofline.h"
 
@@ -70,7 +70,7 @@ void compare(benchmark::State& state, const any_format& f, const kind& what, std
     if (is_large(i % k)) x[i] *= 20;
   }
   std::vector<float> y(m * n);
-  std_thread_pool pool(static_cast<std::size_t>(threads));
+  nibble::thread_pool pool(static_cast<std::size_t>(threads));
   nibble::context with(threads == 1 ? nibble::parallel::serial() : pool.threads());
   const weights plain(f, nullptr, m);
   const weights split(f, what.rule, m);

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "nibble/any.h"
-#include "std_thread_pool.h"
+#include "nibble/thread_pool.h"
 #include "support/any_format.h"
 #include "support/bench_options.h"
 #include "support/paths.h"
@@ -103,7 +103,7 @@ class weights {
 /// A context of so many threads, made once.
 nibble::context& context_of(int threads, bool pin) {
   struct owner {
-    std_thread_pool pool;
+    nibble::thread_pool pool;
     nibble::context with;
     owner(int count, const std::function<void(std::size_t)>& on_start)
         : pool(static_cast<std::size_t>(count), on_start), with(pool.threads()) {}

@@ -114,6 +114,7 @@ missing_packages() {
   have_package Catch2 '[23]' || printf ' catch2'
   # Of the tests of nibble_report's pages, and of units for other CPUs: skipped where they are missing.
   [ "$command" = test ] || return 0
+  have_package benchmark '1\.' || printf ' libbenchmark-dev'
   have gnuplot || printf ' gnuplot-nox'
   have chromium || have chromium-browser || have google-chrome || printf ' chromium'
   [ "$(uname -m)" != x86_64 ] || have qemu-x86_64 || have qemu-x86_64-static || printf ' qemu-user'

@@ -7,8 +7,8 @@
 #include <new>
 #include <thread>
 
-#include "../examples/std_thread_pool.h"
 #include "support/gemm_checks.h"
+#include "support/pool.h"
 
 namespace {
 std::atomic<std::size_t> allocations{0};
@@ -92,12 +92,12 @@ nibble::packed_outliers one_outlier(std::size_t n, std::size_t k) {
 }  // namespace
 
 TEST_CASE("any number of threads gives the same bits") {
-  std_thread_pool two(2);
-  std_thread_pool three(3);
+  sharing_pool two(2);
+  sharing_pool three(3);
   std::vector<parallel> ways{two.threads(), three.threads()};
 #ifdef _OPENMP
-  ways.push_back(parallel::openmp(2));
-  ways.push_back(parallel::openmp(3));
+  ways.push_back(sharing_pool::shared(parallel::openmp(2)));
+  ways.push_back(sharing_pool::shared(parallel::openmp(3)));
 #endif
   for (const char* name : sorts) {
     const erased_gemm& g = gemm_named(name);
@@ -125,7 +125,7 @@ TEST_CASE("any number of threads gives the same bits") {
 }
 
 TEST_CASE("thousands of rows: each gets the bits it gets alone") {
-  std_thread_pool pool(2);
+  sharing_pool pool(2);
   constexpr std::size_t m = 1100;
   constexpr std::size_t n = 70;
   constexpr std::size_t k = 96;
@@ -150,7 +150,7 @@ TEST_CASE("thousands of rows: each gets the bits it gets alone") {
 }
 
 TEST_CASE("nothing is allocated once a context is warm") {
-  std_thread_pool pool(2);
+  sharing_pool pool(2);
   for (const parallel& way : {parallel::serial(), pool.threads()}) {
     context with(way);
     for (const char* name : sorts) {
@@ -185,7 +185,7 @@ TEST_CASE("nothing is allocated once a context is warm") {
 }
 
 TEST_CASE("calls of several threads with one context do not disturb each other") {
-  std_thread_pool pool(2);
+  sharing_pool pool(2);
   context with(pool.threads());
   constexpr std::size_t callers = 4;
   constexpr std::size_t n = 130;
@@ -347,7 +347,7 @@ TEST_CASE("several products of one x, of different heights") {
   constexpr std::size_t k = 160;
   const auto values = make_values(fill::normal, m * k, 2);
   const activations x = as_activations(values, m, k);
-  std_thread_pool pool(2);
+  sharing_pool pool(2);
   for (const char* name : sorts) {
     const erased_gemm& g = gemm_named(name);
     std::vector<weights> w;
@@ -402,7 +402,7 @@ TEST_CASE("experts: each multiplies the rows that are routed to it") {
     const erased_gemm& g = gemm_named(name);
     std::vector<weights> w;
     for (std::size_t e = 0; e < experts; ++e) w.emplace_back(g, n, k, e + 1);
-    std_thread_pool pool(7);
+    sharing_pool pool(7);
     context with(pool.threads());
     for_each_target([&](const char* target) {
       for (const compute_path path : all_paths) {

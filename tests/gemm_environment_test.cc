@@ -3,12 +3,11 @@
 // DAZ; FZ on Arm) and other rounding modes. What holds then, and that no call changes the setting
 // of any thread, is written in docs/numerics.md.
 #include "support/environment.h"
+#include "support/gemm_checks.h"
+#include "support/pool.h"
 
 #if NIBBLE_TEST_ENVIRONMENT
 #include <atomic>
-
-#include "../examples/std_thread_pool.h"
-#include "support/gemm_checks.h"
 
 using namespace nibble_test;
 
@@ -224,7 +223,7 @@ class watched_pool {
     if (control_register() != before) ++j.pool->num_changed_;
   }
 
-  std_thread_pool pool_;
+  sharing_pool pool_;
   parallel inner_;
   std::atomic<std::size_t> num_tasks_{0};
   std::atomic<std::size_t> num_changed_{0};
@@ -263,7 +262,7 @@ TEST_CASE("no thread's setting is changed, and threads of one setting give its b
 }
 
 TEST_CASE("threads that do not share the caller's setting give the same bits without subnormals") {
-  std_thread_pool pool(3);  // as usual
+  sharing_pool pool(3);  // as usual
   context with(pool.threads());
   const auto values = make_values(fill::normal, 70 * k, 2);
   const activations x = as_activations(values, 70, k);

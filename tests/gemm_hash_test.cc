@@ -4,8 +4,8 @@
 // however many rows at once. One number stands for all of them.
 #include <memory>
 
-#include "../examples/std_thread_pool.h"
 #include "support/gemm_checks.h"
+#include "support/pool.h"
 
 using namespace nibble_test;
 
@@ -42,7 +42,7 @@ class counting_pool {
   [[nodiscard]] std::size_t shared() const { return shared_; }
 
  private:
-  std_thread_pool pool_;
+  sharing_pool pool_;
   parallel inner_;
   std::size_t shared_ = 0;
 };

@@ -2,9 +2,9 @@
 // Products with outliers: of w, single weights and whole columns; of x, by a threshold (LLM.int8);
 // and activations quantized by scales that were found beforehand. Every format, path and target
 // against the reference.
-#include "../examples/std_thread_pool.h"
 #include "support/gemm_checks.h"
 #include "support/guarded.h"
+#include "support/pool.h"
 
 using namespace nibble_test;
 
@@ -283,7 +283,7 @@ TEST_CASE("thresholds that are none, and what was found") {
 }
 
 TEST_CASE("outliers with every type of x, several matrices, routed rows, threads") {
-  std_thread_pool pool(3);
+  sharing_pool pool(3);
   closeness close;
   for (const char* name : sorts) {
     const erased_gemm& g = gemm_named(name);

@@ -4,8 +4,7 @@
 
 #include "support/agreement.h"
 #include "support/gemm_checks.h"
-
-#include "../examples/std_thread_pool.h"
+#include "support/pool.h"
 
 using namespace nibble_test;
 
@@ -152,7 +151,7 @@ TEST_CASE("every code and every scale survives, whatever the bytes") {
 }
 
 TEST_CASE("threads pack the same bytes") {
-  std_thread_pool pool(3);
+  sharing_pool pool(3);
   context with(pool.threads());
   for (const erased_gemm& g : gemm_catalogue()) {
     const weights w(g, 100, 130, seed_of(g.name));

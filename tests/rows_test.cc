@@ -3,9 +3,9 @@
 // several threads: every format, every target.
 #include "nibble/format/split_outliers.h"
 
-#include "../examples/std_thread_pool.h"
 #include "support/checks.h"
 #include "support/gemm_checks.h"
+#include "support/pool.h"
 
 using namespace nibble_test;
 
@@ -58,7 +58,7 @@ std::vector<shape> shapes_for(const erased_format& f) {
 }  // namespace
 
 TEST_CASE("a looked-up row and a packed matrix as floats are what dequantize() gives") {
-  std_thread_pool pool(3);
+  sharing_pool pool(3);
   context with(pool.threads());
   context serial(parallel::serial());
   for (const erased_format& f : catalogue()) {
@@ -181,8 +181,8 @@ TEST_CASE("an id that is no row is refused, and so is y of another shape") {
 }
 
 TEST_CASE("any number of threads quantizes to the same bytes and report") {
-  std_thread_pool two(2);
-  std_thread_pool five(5);
+  sharing_pool two(2);
+  sharing_pool five(5);
   for (const erased_format& f : catalogue()) {
     for (const shape size : {shape{300, 70}, {1, 300}, {131, 33}, {0, 4}, {4, 0}}) {
       for (const fill kind : {fill::normal, fill::huge, fill::non_finite}) {

@@ -28,6 +28,13 @@ const std::map<std::string, nibble::compute_path> paths = {
     {"bf16", nibble::compute_path::bf16},
     {"exact", nibble::compute_path::exact}};
 
+const std::map<std::string, pool_kind> pools = {
+    {"nibble", pool_kind::nibble},
+#ifdef _OPENMP
+    {"openmp", pool_kind::openmp},
+#endif
+};
+
 struct options {
   // All commands.
   std::string folder;
@@ -40,6 +47,7 @@ struct options {
   std::string format = "int4_g32_f16";
   std::string path = "automatic";
   std::size_t threads = 0;
+  std::string pool = "nibble";
   std::string prompt = "def main(";
   std::size_t tokens = 200;
   double temperature = 0;
@@ -58,9 +66,10 @@ struct options {
   std::string json, csv;
 };
 
-std::vector<std::string> path_names() {
+template <class Value>
+std::vector<std::string> names_of(const std::map<std::string, Value>& values) {
   std::vector<std::string> names;
-  for (const auto& [name, path] : paths) names.push_back(name);
+  for (const auto& [name, value] : values) names.push_back(name);
   return names;
 }
 
@@ -87,6 +96,12 @@ void declare_threshold(CLI::App& app, options& o) {
       ->check(CLI::NonNegativeNumber);
 }
 
+void declare_pool(CLI::App& app, options& o) {
+  app.add_option("--pool", o.pool, "whose threads: nibble's own pool or OpenMP's (nibble)")
+      ->type_name("POOL")
+      ->check(CLI::IsMember(names_of(pools)));
+}
+
 void declare_packed(CLI::App& app, options& o) {
   app.add_option("--packed", o.packed, "start from a file that `tinylm pack` wrote")
       ->type_name("FILE")
@@ -110,10 +125,11 @@ void declare_generate(CLI::App& app, options& o) {
       ->excludes("--packed");
   app.add_option("--path", o.path, "how products are computed (automatic)")
       ->type_name("PATH")
-      ->check(CLI::IsMember(path_names()));
+      ->check(CLI::IsMember(names_of(paths)));
   app.add_option("-t,--threads", o.threads, "0: all (0)")
       ->type_name("N")
       ->check(CLI::Range(0, 1024));
+  declare_pool(app, o);
   app.add_option("-p,--prompt", o.prompt, "text to go on from")->type_name("TEXT");
   app.add_option("-n,--tokens", o.tokens, "bytes to write (200)")->type_name("N");
   app.add_option("--temperature", o.temperature, "0: always the likeliest byte (0)")
@@ -140,12 +156,13 @@ void declare_eval(CLI::App& app, options& o) {
       ->type_name("PATHS")
       ->delimiter(',')
       ->allow_extra_args(false)
-      ->check(CLI::IsMember(path_names()));
+      ->check(CLI::IsMember(names_of(paths)));
   app.add_option("-t,--threads", o.speed_threads, "thread counts to measure speed with (1,2)")
       ->type_name("N,...")
       ->delimiter(',')
       ->allow_extra_args(false)
       ->check(CLI::Range(1, 1024));
+  declare_pool(app, o);
   app.add_option("--text", o.text, "text to predict (eval.txt of the shipped model)")
       ->type_name("FILE");
   app.add_option("--limit", o.limit, "windows of the text at most")
@@ -194,7 +211,7 @@ int run_pack(const options& o) {
 }
 
 int run_generate(const options& o) {
-  thread_team team(o.threads);
+  thread_team team(o.threads, pools.at(o.pool));
   model m;
   const double seconds = examples::seconds_of([&] { m = make_model(o, team.with()); });
   engine e(m, team.with(), product_options(o, o.path));
@@ -229,7 +246,7 @@ class evaluation {
         text_(read_text(o.text.empty() ? examples::example_data("tinylm/eval.txt")
                                        : std::filesystem::path(o.text))),
         windows_(text_, source_->config(), o.quick ? std::min<std::size_t>(o.limit, 32) : o.limit),
-        all_(0) {
+        all_(0, pools.at(o.pool)) {
     if (windows_.count == 0) {
       throw failure{wrong_usage, fmt::format("the text is shorter than one window: {} bytes",
                                              windows_.length + 1)};
@@ -321,7 +338,7 @@ class evaluation {
     const auto progress = [&] { bar.step(is_reference ? "reference" : row.format, path); };
     row.found = measure_quality(e, m.config, all_.with(), windows_, reference_, progress);
     for (const std::size_t t : report_.threads) {
-      thread_team team(t);
+      thread_team team(t, pools.at(o_.pool));
       engine timed(m, team.with(), g);
       row.speeds.push_back(measure_speed(timed, m.config, text_, t, 5));
     }

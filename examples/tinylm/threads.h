@@ -1,16 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
-// Threads for nibble::context: OpenMP's where the compiler has it, else a pool of std::threads.
+// Threads for nibble::context: nibble's own pool, or OpenMP's where the compiler has it.
 #ifndef NIBBLE_EXAMPLES_TINYLM_THREADS_H_
 #define NIBBLE_EXAMPLES_TINYLM_THREADS_H_
 
 #include <algorithm>
+#include <optional>
 #include <thread>
 
-#include "nibble/core/context.h"
-
-#ifndef _OPENMP
-#include "std_thread_pool.h"
-#endif
+#include "nibble/thread_pool.h"
 
 namespace tinylm {
 
@@ -19,23 +16,29 @@ namespace tinylm {
   return wanted != 0 ? wanted : std::max(1u, std::thread::hardware_concurrency());
 }
 
+enum class pool_kind { nibble, openmp };
+
 class thread_team {
  public:
+  explicit thread_team(std::size_t threads, pool_kind kind = pool_kind::nibble) {
+    threads = num_threads_of(threads);
 #ifdef _OPENMP
-  explicit thread_team(std::size_t threads)
-      : with_(nibble::parallel::openmp(num_threads_of(threads))) {}
+    if (kind == pool_kind::openmp) {
+      with_.emplace(nibble::parallel::openmp(threads));
+      return;
+    }
 #else
-  explicit thread_team(std::size_t threads)
-      : pool_(num_threads_of(threads)), with_(pool_.threads()) {}
+    static_cast<void>(kind);
 #endif
+    pool_.emplace(threads);
+    with_.emplace(pool_->threads());
+  }
 
-  [[nodiscard]] nibble::context& with() { return with_; }
+  [[nodiscard]] nibble::context& with() { return *with_; }
 
  private:
-#ifndef _OPENMP
-  std_thread_pool pool_;
-#endif
-  nibble::context with_;
+  std::optional<nibble::thread_pool> pool_;
+  std::optional<nibble::context> with_;
 };
 
 }  // namespace tinylm

@@ -3,6 +3,9 @@
 #ifndef NIBBLE_CORE_CONTEXT_H_
 #define NIBBLE_CORE_CONTEXT_H_
 
+#include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <concepts>
 #include <memory>
 #include <mutex>
@@ -32,6 +35,12 @@ struct parallel {
   void (*run)(void* pool, std::size_t num_tasks, task_function fn, void* tasks) = nullptr;
   void* pool = nullptr;
   std::size_t num_threads = 1;
+  /// Nanoseconds that sharing a product costs, whatever its size. A product that gains less stays
+  /// on the calling thread: same bits, sooner. 0: always shared. `measured` (of openmp()): a
+  /// context times five empty runs when it first has to know, 5 us where threads wait actively for
+  /// work and some 100 us where they sleep (OMP_WAIT_POLICY=passive).
+  std::uint32_t sharing_ns = 0;
+  static constexpr std::uint32_t measured = ~std::uint32_t{0};
 
   /// The calling thread alone.
   [[nodiscard]] static parallel serial() noexcept { return {}; }
@@ -43,6 +52,7 @@ struct parallel {
     p.num_threads = threads != 0 ? threads : static_cast<std::size_t>(omp_get_max_threads());
     // The thread count travels in the pool pointer, which nothing else needs.
     p.pool = reinterpret_cast<void*>(p.num_threads);
+    p.sharing_ns = measured;
     p.run = [](void* count, std::size_t num_tasks, task_function fn, void* tasks) {
       const int threads_wanted = static_cast<int>(reinterpret_cast<std::uintptr_t>(count));
 #pragma omp parallel for schedule(dynamic, 1) num_threads(threads_wanted)
@@ -74,6 +84,7 @@ class context {
  public:
   explicit context(const parallel& threads = NIBBLE_DEFAULT_PARALLEL) noexcept : threads_(threads) {
     if (threads_.run == nullptr || threads_.num_threads == 0) threads_ = parallel::serial();
+    sharing_ns_.store(threads_.sharing_ns, std::memory_order_relaxed);
   }
   context(const context&) = delete;
   context& operator=(const context&) = delete;
@@ -93,6 +104,18 @@ class context {
       for (std::size_t i = 0; i < num_tasks; ++i) fn(tasks, i, 0);
     } else {
       threads_.run(threads_.pool, num_tasks, fn, tasks);
+    }
+  }
+
+  /// run() where it is worth it: on this thread if all tasks together take so little time that
+  /// sharing them would take longer.
+  ///
+  /// @param work_ns  about what they take on one thread
+  void run(std::size_t num_tasks, double work_ns, task_function fn, void* tasks) const {
+    if (num_tasks > 1 && threads_.num_threads > 1 && !is_worth_sharing(num_tasks, work_ns)) {
+      for (std::size_t i = 0; i < num_tasks; ++i) fn(tasks, i, 0);
+    } else {
+      run(num_tasks, fn, tasks);
     }
   }
 
@@ -127,6 +150,32 @@ class context {
 
  private:
   static constexpr std::size_t alignment = 64;
+
+  bool is_worth_sharing(std::size_t num_tasks, double work_ns) const {
+    std::uint32_t cost = sharing_ns_.load(std::memory_order_relaxed);
+    if (cost == parallel::measured) {
+      cost = measure_sharing();
+      sharing_ns_.store(cost, std::memory_order_relaxed);
+    }
+    const auto threads = static_cast<double>(std::min(num_tasks, threads_.num_threads));
+    return work_ns * (1 - 1 / threads) > cost;
+  }
+
+  /// The median of empty runs: threads that sleep at once cost the same every time, and those that
+  /// look for work next to nothing.
+  std::uint32_t measure_sharing() const {
+    constexpr std::size_t runs = 5;
+    std::int64_t times[runs];
+    for (std::int64_t& t : times) {
+      const auto start = std::chrono::steady_clock::now();
+      threads_.run(
+          threads_.pool, threads_.num_threads, [](void*, std::size_t, std::size_t) {}, nullptr);
+      t = std::chrono::nanoseconds(std::chrono::steady_clock::now() - start).count();
+    }
+    std::sort(times, times + runs);
+    return static_cast<std::uint32_t>(std::min<std::int64_t>(times[runs / 2], 1000000000));
+  }
+
   static void release(block* b) noexcept { ::operator delete (b, std::align_val_t{alignment}); }
 
   block* take(std::size_t bytes) noexcept {
@@ -157,6 +206,7 @@ class context {
   }
 
   parallel threads_;
+  mutable std::atomic<std::uint32_t> sharing_ns_{0};
   std::mutex mutex_;
   block* free_ = nullptr;
 };

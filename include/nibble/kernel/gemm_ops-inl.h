@@ -164,6 +164,7 @@ struct GemmRun {
   uint8_t* workers;
   size_t row_blocks = 1;
   size_t singles_chunks = 0;  ///< of rows of w, in the pass for single outliers
+  double work_ns = 0;         ///< about what the product takes on one thread
 };
 
 HWY_INLINE size_t RoundUp(size_t n, size_t to) { return (n + to - 1) / to * to; }
