@@ -51,8 +51,6 @@ if(NIBBLE_SANITIZE)
   target_compile_options(nibble_own_flags INTERFACE
     -fsanitize=${NIBBLE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(nibble_own_flags INTERFACE -fsanitize=${NIBBLE_SANITIZE})
-  # Highway checks itself under sanitizers, and its library has what stops the program then.
-  target_link_libraries(nibble_own_flags INTERFACE hwy::hwy)
 endif()
 
 # Kernels in a library, STATIC or SHARED as BUILD_SHARED_LIBS says; clients never see Highway.

@@ -70,6 +70,27 @@
 #endif
 #define NIBBLE_HAS_KERNELS 1
 
+#ifdef NIBBLE_STATIC_DISPATCH
+#include <cstdarg>
+#include <cstdio>
+#include <cstdlib>
+
+// Highway checks itself in units without optimization or with sanitizers (HWY_DASSERT). Its checks
+// end in a function of libhwy, which this mode does not link. So the function is here, inline:
+// where a program has a static libhwy as well, the linker prefers that one.
+namespace hwy {
+HWY_NORETURN inline void Abort(const char* file, int line, const char* format, ...) {
+  std::fprintf(stderr, "Highway: %s:%d: ", file, line);
+  va_list args;
+  va_start(args, format);
+  std::vfprintf(stderr, format, args);
+  va_end(args);
+  std::fputc('\n', stderr);
+  std::abort();
+}
+}  // namespace hwy
+#endif
+
 // Inside a function template whose parameters include `std::int64_t Targets = HWY_TARGETS` (so that
 // TUs with other target lists never share its body): calls the best target's Kernel.
 #ifdef NIBBLE_STATIC_DISPATCH
