@@ -93,7 +93,9 @@ TEST_CASE("every format by its name: bytes, values, rows and bounds are those of
     const auto packed = pack(f, bytes, rows, cols, with);
     REQUIRE(packed.has_value());
     REQUIRE(unpack(*packed, back) == errc::ok);
-    CHECK(back == bytes);
+    if constexpr (!wire_format<F>) CHECK(back == bytes);  // records have padding that is made anew
+    REQUIRE(dequantize(f, back, {values.data(), rows, cols}, with) == errc::ok);
+    CHECK(std::memcmp(expected.data(), values.data(), expected.size() * sizeof(float)) == 0);
     std::vector<float> of_bytes(ids.size() * cols), of_packed(ids.size() * cols);
     REQUIRE(get_rows(f, bytes, rows, ids, {of_bytes.data(), ids.size(), cols}) == errc::ok);
     REQUIRE(get_rows(*packed, ids, {of_packed.data(), ids.size(), cols}) == errc::ok);
