@@ -159,7 +159,7 @@ TEST_CASE("packed file: every wrong field of a tensor or a text is an error") {
 }
 
 TEST_CASE("packed file: a change of any bit is seen, padding included") {
-  // The last two end with the zeros behind their table.
+  // The last two have no data.
   for (const std::string& good : {all_kinds(), saved({}), saved({named_text("t", "")})}) {
     for (std::size_t bit = 0; bit < 8 * good.size(); ++bit) {
       INFO("byte " << bit / 8 << ", bit " << bit % 8);
@@ -170,6 +170,17 @@ TEST_CASE("packed file: a change of any bit is seen, padding included") {
       CHECK((!file.has_value() || file->verify() != errc::ok));
     }
   }
+}
+
+TEST_CASE("packed file: less than 64 bytes may follow the data, all of them zeros") {
+  const std::string good = all_kinds();
+  const auto longer = [&good](const std::string& end) {
+    return with(good + end, 32, std::uint64_t{good.size() + end.size()});
+  };
+  read_and(longer(std::string(63, '\0')),
+           [](const auto& file, const auto&, auto) { CHECK(file.has_value()); });
+  require_error(longer(std::string(62, '\0') + '\1'), errc::malformed);
+  require_error(longer("\1"), errc::malformed);
 }
 
 TEST_CASE("packed file: tensors that cannot be saved") {

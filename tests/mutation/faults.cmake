@@ -944,6 +944,14 @@ fault(packed_size readers io/detail/packed_reader.h
   [==[if (size != file_.size()) {]==]
   [==[if (size > file_.size()) {]==]
   "malformed")
+fault(packed_padding readers io/detail/packed_reader.h
+  [==[if (!is_zero(covered, m.bytes.data())) {]==]
+  [==[if (false) {]==]
+  "packed_plain")
+fault(packed_padding_at_end readers io/detail/packed_reader.h
+  [==[if (!is_zero(covered, file_.data() + file_.size())) {]==]
+  [==[if (false) {]==]
+  "packed_plain")
 fault(packed_last readers io/detail/packed_reader.h
   [==[if (rest >= static_cast<std::ptrdiff_t>(packed_alignment)) {]==]
   [==[if (false) {]==]
