@@ -59,14 +59,14 @@ TEST_CASE("nearest_names: then names that contain it, then the fewest changes") 
 
 TEST_CASE("nearest_names: any name, any number") {
   const std::vector<std::string_view> names = catalogue_names();
-  std::vector<std::string_view> all(names.size() + 5);
-  CHECK(nearest_names("x", names, all) == names.size());
+  std::vector<std::string_view> found(names.size() + 5);
+  CHECK(nearest_names("x", names, found) == names.size());
   CHECK(nearest_names("x", names, {}) == 0);
-  CHECK(nearest_names("x", {}, all) == 0);
-  CHECK(nearest_names("", names, all) == names.size());
-  CHECK(all[0] == "f16");
-  CHECK(nearest_names(std::string(10000, 'x'), names, all) == names.size());
+  CHECK(nearest_names("x", {}, found) == 0);
+  CHECK(nearest_names("", names, found) == names.size());
+  CHECK(found[0] == "f16");
+  CHECK(nearest_names(std::string(10000, 'x'), names, found) == names.size());
   const std::string_view with_empty[] = {"", "ab"};
-  REQUIRE(nearest_names("ab_c", with_empty, all) == 2);
-  CHECK(all[0] == "ab");
+  REQUIRE(nearest_names("ab_c", with_empty, found) == 2);
+  CHECK(found[0] == "ab");
 }
