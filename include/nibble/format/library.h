@@ -74,7 +74,7 @@ consteval std::uint64_t make_format_key() {
         const bit_field field = F::layout::locate(0, i);
         for (const bit_piece& p : field.pieces) {
           h.add(p.byte);
-          h.add((p.shift << 16) + (p.width << 8) + p.to);
+          h.add(static_cast<std::uint64_t>((p.shift << 16) + (p.width << 8) + p.to));
         }
       }
     }
