@@ -25,6 +25,26 @@ foreach(file IN LISTS sources scripts)
     message(SEND_ERROR "${name}: a tab or a trailing blank: ${first}")
   endif()
 endforeach()
+
+# A client's compiler shows what the headers assert: each says whose it is, and what to do. Kernels may
+# have some without words, of what clients cannot change.
+file(GLOB_RECURSE headers "${SOURCE_DIR}/include/*.h")
+foreach(file IN LISTS headers)
+  file(RELATIVE_PATH name "${SOURCE_DIR}" "${file}")
+  file(READ "${file}" text)
+  string(REGEX REPLACE "//[^\n]*" "" text "${text}")
+  string(REPLACE "static_assert(true)" "" text "${text}")  # takes a macro's semicolon
+  string(REPLACE ";" "@" text "${text}")
+  string(REPLACE "[" "(" text "${text}")
+  string(REPLACE "]" ")" text "${text}")
+  string(REGEX MATCHALL "static_assert\\([^@]*@" asserts "${text}")
+  foreach(assert IN LISTS asserts)
+    if(NOT assert MATCHES "^[^\"]*\"nibble: " AND (assert MATCHES "\"" OR NOT name MATCHES "-inl\\.h$"))
+      message(SEND_ERROR "${name}: give it a text that begins with 'nibble: ': ${assert}")
+    endif()
+  endforeach()
+endforeach()
+
 list(LENGTH sources count)
 message(STATUS "${count} sources checked")
 

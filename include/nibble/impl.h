@@ -73,8 +73,9 @@
 #else
 
 // Kernels are made where they are called.
-#define NIBBLE_INSTANTIATE_FORMAT(...) static_assert(nibble::format<__VA_ARGS__>)
-#define NIBBLE_INSTANTIATE_QUANTIZE(...) static_assert(nibble::format<__VA_ARGS__>)
+#define NIBBLE_INSTANTIATE_FORMAT(...) \
+  static_assert(nibble::format<__VA_ARGS__>, "nibble: no format")
+#define NIBBLE_INSTANTIATE_QUANTIZE(...) NIBBLE_INSTANTIATE_FORMAT(__VA_ARGS__)
 
 #endif
 

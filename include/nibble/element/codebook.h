@@ -68,6 +68,14 @@ constexpr book_ties ties_of() noexcept {
   }
 }
 
+template <class Book>
+consteval bool values_are_finite() noexcept {
+  for (const float v : Book::values) {
+    if (!(v >= -0x1p126f && v <= 0x1p126f)) return false;
+  }
+  return true;
+}
+
 }  // namespace detail
 
 template <class Book>
@@ -76,12 +84,7 @@ struct codebook {
   static constexpr std::size_t num_values = Book::values.size();
   static_assert(num_values >= 2 && num_values <= 256, "nibble: a codebook has 2 to 256 values");
   static_assert(
-      [] {
-        for (const float v : Book::values) {
-          if (!(v >= -0x1p126f && v <= 0x1p126f)) return false;
-        }
-        return true;
-      }(),
+      detail::values_are_finite<Book>(),
       "nibble: a codebook's values are finite, and at most 2^126; infinities and NaN in a weight "
       "become the book's ends and its zero");
 

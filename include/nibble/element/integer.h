@@ -18,8 +18,10 @@ namespace nibble::inline NIBBLE_ABI {
 /// The values Low .. High, times 2^-FractionBits. Derive and add a name to make an element.
 template <int Bits, int Flip, int Bias, int Low, int High, int FractionBits = 0>
 struct integer_base {
-  static_assert(Bits >= 1 && Bits <= 8, "integer elements have 1 to 8 bits");
-  static_assert(Low <= 0 && High >= 0 && High - Low < (1 << Bits), "the range must fit the bits");
+  static_assert(Bits >= 1 && Bits <= 8,
+                "nibble: integer elements have 1 to 8 bits; for more use f16, bf16 or f32");
+  static_assert(Low <= 0 && High >= 0 && High - Low < (1 << Bits),
+                "nibble: an integer element's range holds 0 and has at most 2^bits values");
 
   using code = std::uint8_t;
   static constexpr int bits = Bits;

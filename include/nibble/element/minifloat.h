@@ -27,9 +27,13 @@ enum class float_kind : std::uint8_t {
 /// Derive and add a name to make an element.
 template <int ExponentBits, int MantissaBits, int Bias, float_kind Kind, bool Signed = true>
 struct minifloat {
-  static_assert(ExponentBits >= 1 && MantissaBits >= 1 && ExponentBits + MantissaBits <= 15);
-  static_assert(Bias < 120 || (ExponentBits == 8 && Bias == 127 && Kind == float_kind::ieee),
-                "subnormals must be normal numbers in float, except in bfloat16");
+  static_assert(ExponentBits >= 1 && MantissaBits >= 1 && ExponentBits + MantissaBits <= 15,
+                "nibble: a minifloat has an exponent bit, a mantissa bit, and 15 of both at most; "
+                "for values without a mantissa use e8m0 or a codebook");
+  static_assert(ExponentBits >= 8 ? ExponentBits == 8 && Bias == 127 && Kind == float_kind::ieee
+                                  : Bias < 120 && (1 << ExponentBits) - 1 - Bias <= 127,
+                "nibble: all values of a minifloat must be normal numbers in float: at most 7 "
+                "exponent bits, 2^bits - 128 <= bias < 120 (or bfloat16's 8 bits and bias 127)");
 
   using code = std::conditional_t<(ExponentBits + MantissaBits > 7), std::uint16_t, std::uint8_t>;
   static constexpr int exponent_bits = ExponentBits;

@@ -81,6 +81,22 @@ struct quantizer_rule {
   bool raw_scale = false;      ///< the scale's type may overflow to infinity and underflow to 0
 };
 
+namespace detail {
+/// scale<F>, or a type of your own with `format`.
+template <class S>
+concept scale_type = requires {
+  typename S::format;
+};
+
+/// no_shift, zero<Z>, offset<O>, minimum<M> or center<C>.
+template <class S>
+concept shift_type = requires {
+  typename S::format;
+  { S::kind } -> std::convertible_to<shift_kind>;
+  { S::shape } -> std::convertible_to<extent>;
+};
+}  // namespace detail
+
 template <class F>
 concept block_format = requires {
   typename F::element;
@@ -155,6 +171,11 @@ struct depth<F> : std::integral_constant<int, 1 + depth<typename F::scale_format
 ///   };
 template <class Element, extent Extent, class Scale, class Shift = no_shift>
 struct block {
+  static_assert(nibble::detail::scale_type<Scale>,
+                "nibble: a block's third argument is scale<F>: block<int4, 32, scale<f16>>");
+  static_assert(nibble::detail::shift_type<Shift>,
+                "nibble: a block's fourth argument is zero<F>, offset<F>, minimum<F>, center<F> or "
+                "nothing");
   using element = Element;
   using scale_type = Scale;
   using scale_format = typename Scale::format;
@@ -169,6 +190,9 @@ struct block {
   static_assert(Element::bits <= 8,
                 "nibble: a block's codes have at most 8 bits; store wider types plainly");
   static_assert(matrix_format<scale_format>, "nibble: scale<F> needs an element or a block format");
+  static_assert(!has_shift || matrix_format<shift_format>,
+                "nibble: zero<F>, offset<F>, minimum<F> and center<F> need an element or a block "
+                "format");
   static_assert(Extent.rows > 0 && Extent.cols > 0, "nibble: a block's extent must not be empty");
   static_assert(!has_shift || Shift::kind == shift_kind::center || integer_element<Element>,
                 "nibble: zero, offset and minimum need an integer element");

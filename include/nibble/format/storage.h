@@ -118,7 +118,7 @@ struct quantized_view {
   using format_type = std::remove_const_t<F>;
   using byte = std::conditional_t<std::is_const_v<F>, const std::uint8_t, std::uint8_t>;
   using section = basic_section<byte>;
-  static_assert(detail::is_legal_matrix_format<format_type>());
+  static_assert(detail::is_legal_matrix_format<format_type>(), "nibble: no format of a matrix");
 
   std::array<section, num_sections<F>> sections{};
   std::size_t rows = 0;

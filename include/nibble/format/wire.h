@@ -25,8 +25,11 @@ concept wire_layout = requires {
 
 /// Rows of records, one after the other. A row that is no multiple of the record is stored as if it
 /// were padded with zeros.
-template <block_format Meaning, wire_layout Layout>
+template <class Meaning, class Layout>
 struct wire {
+  static_assert(block_format<Meaning>, "nibble: the meaning of a wire format is a block<...>");
+  static_assert(wire_layout<Layout>,
+                "nibble: a wire layout has block_values, block_bytes and locate(section, i)");
   using meaning = Meaning;
   using layout = Layout;
   using element = typename Meaning::element;

@@ -108,7 +108,7 @@ consteval bool tensor_types_in_order() {
   }
   return i == static_cast<std::size_t>(tensor_type::opaque16) + 1;
 }
-static_assert(tensor_types_in_order(), "tensor_types lists every tensor_type in its order");
+static_assert(tensor_types_in_order(), "nibble: tensor_types lists every tensor_type in its order");
 
 // The first type for which `matches` holds, or null.
 template <class Predicate>

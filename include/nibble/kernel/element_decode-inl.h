@@ -66,7 +66,7 @@ HWY_INLINE void ForEachPart(DF df, Chunk codes, Fn&& fn) {
   }
 #else
   constexpr size_t kLanes = hn::MaxLanes(DF());
-  static_assert(kLanes == 4 || kLanes == 8 || kLanes == 16, "use hn::CappedTag<float, 16>");
+  static_assert(kLanes == 4 || kLanes == 8 || kLanes == 16, "nibble: use hn::CappedTag<float, 16>");
   fn(size_t{0}, ChunkPart<0>(df, codes));
   if constexpr (kLanes <= 8) fn(kLanes, ChunkPart<kLanes>(df, codes));
   if constexpr (kLanes == 4) {
@@ -306,7 +306,7 @@ concept MinifloatElement = requires {
 /// without a way of its own is read through a table of all its values, made at compile time.
 template <class E, class DF, class Fn>
 HWY_INLINE void DecodeChunk(DF df, Chunk codes, Fn&& fn) {
-  static_assert(sizeof(typename E::code) == 1, "wide elements use DecodeWide");
+  static_assert(sizeof(typename E::code) == 1, "nibble: wide elements use DecodeWide");
   if constexpr (requires { E::fraction_bits; }) {
     const auto finish = [&](hn::Vec<DF> v) HWY_ATTR NIBBLE_INLINE_LAMBDA {
       if constexpr (E::fraction_bits != 0) v = hn::Mul(v, hn::Set(df, E::unit));
@@ -353,12 +353,16 @@ HWY_INLINE void DecodeChunk(DF df, Chunk codes, Fn&& fn) {
 template <class E, class DF>
 HWY_INLINE hn::Vec<DF> DecodeWideVector(DF df, hn::Vec<hn::Rebind<typename E::code, DF>> codes) {
   if constexpr (sizeof(typename E::code) == 4) {
-    static_assert(std::is_same_v<E, f32>, "no vector decoder for this element");
+    static_assert(std::is_same_v<E, f32>,
+                  "nibble: derive elements from integer_base, minifloat or codebook; no vector "
+                  "code decodes others");
     return hn::BitCast(df, codes);
   } else if constexpr (NIBBLE_FAST_F16 && std::is_base_of_v<f16, E>) {
     return hn::PromoteTo(df, hn::BitCast(hn::Rebind<hwy::float16_t, DF>(), codes));
   } else {
-    static_assert(MinifloatElement<E>, "no vector decoder for this element");
+    static_assert(MinifloatElement<E>,
+                  "nibble: derive elements from integer_base, minifloat or codebook; no vector "
+                  "code decodes others");
     return MinifloatFromU32<E>(df, hn::PromoteTo(hn::RebindToUnsigned<DF>(), codes));
   }
 }

@@ -77,7 +77,7 @@ HWY_INLINE Chunk FinishChunk(Chunk codes) {
 /// 16 codes of the values fn(first index) -> Vec<DF>, which is called for the parts in order.
 template <class E, class DF, class Policy, class Fn>
 HWY_INLINE Chunk EncodeChunk(DF df, Policy policy, Fn&& fn) {
-  static_assert(sizeof(typename E::code) == 1, "wide elements use EncodeWide");
+  static_assert(sizeof(typename E::code) == 1, "nibble: wide elements use EncodeWide");
   const ChunkTag d;
   Chunk codes;
 #if HWY_HAVE_SCALABLE
@@ -117,10 +117,14 @@ HWY_INLINE hn::Vec<hn::Rebind<typename E::code, DF>> EncodeWideVector(DF df, Pol
                                                                       hn::Vec<DF> x) {
   const hn::RebindToUnsigned<DF> du;
   if constexpr (sizeof(typename E::code) == 4) {
-    static_assert(std::is_same_v<E, f32>, "no vector encoder for this element");
+    static_assert(std::is_same_v<E, f32>,
+                  "nibble: derive elements from integer_base, minifloat or codebook; no vector "
+                  "code encodes others");
     return hn::BitCast(du, x);
   } else {
-    static_assert(MinifloatElement<E>, "no vector encoder for this element");
+    static_assert(MinifloatElement<E>,
+                  "nibble: derive elements from integer_base, minifloat or codebook; no vector "
+                  "code encodes others");
     const hn::Rebind<uint16_t, DF> du16;
     if constexpr (NIBBLE_FAST_F16 && std::is_base_of_v<f16, E>) {
       if (policy.round == rounding::nearest_even && policy.over != overflow::saturate_finite) {

@@ -103,7 +103,7 @@ HWY_INLINE hn::Vec<SumTag> DotLane([[maybe_unused]] V w, [[maybe_unused]] hn::Ve
 #endif
   }
 #else
-  static_assert(sizeof(V) == 0, "Arm only");
+  static_assert(sizeof(V) == 0, "nibble: Arm only");
   return sum;
 #endif
 }
@@ -115,7 +115,7 @@ HWY_INLINE hn::Vec<LaneTag> DotLane([[maybe_unused]] V w, [[maybe_unused]] hn::V
 #if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
   return Instruction<CodeOfLane(0x4F40F000, 0x64604000, kLane)>(sum, w, x);
 #else
-  static_assert(sizeof(V) == 0, "Arm only");
+  static_assert(sizeof(V) == 0, "nibble: Arm only");
   return sum;
 #endif
 }
@@ -127,7 +127,7 @@ HWY_INLINE hn::Vec<SumTag> DotBlock([[maybe_unused]] V w, [[maybe_unused]] hn::V
 #if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
   return Instruction < HWY_TARGET_IS_NEON ? 0x4E80AC00 : 0x45809800 > (sum, w, x);
 #else
-  static_assert(sizeof(V) == 0, "Arm only");
+  static_assert(sizeof(V) == 0, "nibble: Arm only");
   return sum;
 #endif
 }
@@ -139,7 +139,7 @@ HWY_INLINE hn::Vec<LaneTag> DotBlock([[maybe_unused]] V w, [[maybe_unused]] hn::
 #if HWY_ARCH_ARM_A64 && (HWY_TARGET_IS_NEON || HWY_TARGET_IS_SVE)
   return Instruction < HWY_TARGET_IS_NEON ? 0x6E40EC00 : 0x6460E400 > (sum, w, x);
 #else
-  static_assert(sizeof(V) == 0, "Arm only");
+  static_assert(sizeof(V) == 0, "nibble: Arm only");
   return sum;
 #endif
 }

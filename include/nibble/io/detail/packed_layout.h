@@ -20,8 +20,9 @@ enum class packed_content : std::uint8_t { matrix, tensor, text };
 
 namespace detail {
 
-static_assert(std::endian::native == std::endian::little,
-              "packed files are mapped, so their numbers are those of little-endian machines");
+static_assert(
+    std::endian::native == std::endian::little,
+    "nibble: packed files are mapped, so their numbers are those of little-endian machines");
 
 // header                          matrix
 //   0  magic                        0  u64 offset of its name in the text, 8 u32 length
