@@ -245,6 +245,7 @@ class runner {
     if (!slow) return false;
     std::printf("%-22s%-26s%5zu%3d  not run: %.2g s with m = %zu\n", r.format.c_str(),
                 r.library.c_str(), r.m, r.threads, slow->seconds, slow->m);
+    out_.add_json(bench::to_json_line(r, *slow));
     return true;
   }
 

@@ -174,6 +174,21 @@ std::string to_json_line(const row& r) {
   return j.dump() + "\n";
 }
 
+std::string to_json_line(const row& r, const slow_cases::known& slow) {
+  const nlohmann::json j = {{"op", "not_run"},
+                            {"format", r.format},
+                            {"library", r.library},
+                            {"path", r.path},
+                            {"target", r.target},
+                            {"m", r.m},
+                            {"n", r.n},
+                            {"k", r.k},
+                            {"threads", r.threads},
+                            {"slow_m", slow.m},
+                            {"slow_s", slow.seconds}};
+  return j.dump() + "\n";
+}
+
 std::string to_json_line(const machine_limits& limits, const machine_info& on) {
   nlohmann::json j = {{"op", "limits"},
                       {"cpu", on.cpu},

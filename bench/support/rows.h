@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "support/machine_limits.h"
+#include "support/slow_cases.h"
 
 namespace bench {
 
@@ -70,6 +71,9 @@ std::string to_line(const row& r);
 
 /// One JSON object in one line.
 std::string to_json_line(const row& r);
+
+/// The same for a row that was not run: "op" is "not_run".
+std::string to_json_line(const row& r, const slow_cases::known& slow);
 
 /// What a run was made on. Times of an emulated CPU say nothing about any other.
 struct machine_info {
