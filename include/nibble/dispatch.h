@@ -14,8 +14,9 @@
 #if !defined(NIBBLE_COMPILED) || defined(NIBBLE_BUILDING)
 
 // -march=haswell and x86-64-v3 lack AES, without which Highway would take them for SSSE3 machines.
+// Where the client has had Highway choose, his targets keep their AES.
 #if defined(__SSE4_2__) && !(defined(__AES__) && defined(__PCLMUL__)) && \
-    !defined(HWY_DISABLE_PCLMUL_AES)
+    !defined(HWY_DISABLE_PCLMUL_AES) && !defined(HIGHWAY_HWY_DETECT_TARGETS_H_)
 #define HWY_DISABLE_PCLMUL_AES
 #endif
 
@@ -24,6 +25,8 @@
 #error \
     "nibble: include nibble before hwy/highway.h, or after your own hwy/foreach_target.h, or link nibble::compiled"
 #endif
+#pragma push_macro("HWY_WANT_AVX3_DL")
+#pragma push_macro("HWY_TARGET_INCLUDE")
 #ifndef HWY_WANT_AVX3_DL
 #define HWY_WANT_AVX3_DL  // VNNI; Highway leaves it out unless asked
 #endif
@@ -48,6 +51,8 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "nibble/kernel/all-inl.h"
 #include "hwy/foreach_target.h"  // IWYU pragma: keep
+#pragma pop_macro("HWY_TARGET_INCLUDE")
+#pragma pop_macro("HWY_WANT_AVX3_DL")
 #define NIBBLE_OWNS_PASSES
 #endif
 

@@ -5,7 +5,20 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 
+#if HWY_ONCE
+static constexpr std::int64_t targets_before = HWY_TARGETS;
+static constexpr std::int64_t static_before = HWY_STATIC_TARGET;
+#endif
+
 #include "nibble/elements.h"
+
+#if HWY_ONCE
+static_assert(targets_before == HWY_TARGETS && static_before == HWY_STATIC_TARGET,
+              "nibble changed the targets of a client that has chosen them");
+#endif
+#if defined(HWY_WANT_AVX3_DL) || defined(HWY_DISABLE_PCLMUL_AES)
+#error "nibble defined macros of Highway's in a client's own passes"
+#endif
 
 #include "config/probe.h"
 
