@@ -294,7 +294,7 @@ TEST_CASE("a tensor of a file is packed in the format of its type", "[any]") {
     REQUIRE(dequantize(*w, matrix_view<float>(got.data(), x.rows, x.cols)) == errc::ok);
     CHECK(nibble_test::difference(got, x.values) == "");
   }
-  CHECK(packed == 22);  // 20 of GGUF, f16, bf16
+  CHECK(packed == 23);  // 20 of GGUF, f32, f16, bf16
   CHECK(format_of(tensor_type::q4_k, {}) == nullptr);
 }
 

@@ -64,7 +64,7 @@ TEST_CASE("nearest_names: any name, any number") {
   CHECK(nearest_names("x", names, {}) == 0);
   CHECK(nearest_names("x", {}, found) == 0);
   CHECK(nearest_names("", names, found) == names.size());
-  CHECK(found[0] == "f16");
+  CHECK(found[0].size() == 3);  // the shortest
   CHECK(nearest_names(std::string(10000, 'x'), names, found) == names.size());
   const std::string_view with_empty[] = {"", "ab"};
   REQUIRE(nearest_names("ab_c", with_empty, found) == 2);

@@ -313,6 +313,8 @@ TEST_CASE("gguf: malformed files give their error") {
           {"an empty tensor with bytes", with_tensors({gguf_tensor("w", {0}, f32_id, 0)}, 32),
            errc::malformed},
           {"an empty tensor behind the file", tensor({0}, f32_id, 64), errc::out_of_bounds},
+          {"an empty tensor a whole alignment behind the file",
+           with_tensors({gguf_tensor("w", {0}, f32_id, 64)}, 32), errc::out_of_bounds},
           {"an empty tensor inside another",
            with_tensors({gguf_tensor("v", {16}, f32_id, 0), gguf_tensor("w", {0}, f32_id, 32)}, 64),
            errc::overlap},

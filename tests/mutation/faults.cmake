@@ -960,3 +960,47 @@ fault(packed_rank readers io/detail/packed_reader.h
   [==[rank > 2 || (rank < 2 && rows != 1)]==]
   [==[rank > 2]==]
   "packed_plain")
+fault(gguf_empty_at_end readers io/detail/gguf_reader.h
+  [==[offset - section.size() < alignment_]==]
+  [==[offset - section.size() <= alignment_]==]
+  "io_gguf")
+fault(safetensors_null readers io/detail/safetensors_reader.h
+  [==[if (json.null()) continue;]==]
+  [==[]==]
+  "io_safetensors")
+fault(npy_opaque readers io/detail/npy_header.h
+  [==[!(opaque && order == '|')]==]
+  [==[!opaque]==]
+  "io_npy")
+fault(type_by_number readers io/tensor_format.h
+  [==[F::type_id != id]==]
+  [==[F::type_id < id]==]
+  "io_tensor_format")
+fault(retype_rows readers io/tensor_file.h
+  [==[t.cols() % from.block_values != 0 ||]==]
+  [==[]==]
+  "io_read_rows")
+fault(retype_order readers io/tensor_file.h
+  [==[(t.fortran_order && t.rank > 1) || ]==]
+  [==[]==]
+  "io_read_rows")
+fault(rows_bits readers io/read_rows.h
+  [==[if (shift + E::bits > 8)]==]
+  [==[if (shift + E::bits > 10)]==]
+  "io_read_rows")
+fault(rows_section readers io/read_rows.h
+  [==[section + 1 + num_sections<S>]==]
+  [==[section + num_sections<S>]==]
+  "io_tensor_format")
+fault(part_exclusive readers io/detail/new_file.h
+  [==[O_CREAT | O_EXCL | O_CLOEXEC]==]
+  [==[O_CREAT | O_CLOEXEC]==]
+  "saving")
+fault(part_removed readers io/detail/new_file.h
+  [==[if (part_ != nullptr) std::remove(part_.get());]==]
+  [==[]==]
+  "saving")
+fault(names_begin format format/names.h
+  [==[(begins ? 0 : contains ? 1 : 2)]==]
+  [==[(contains ? 1 : 2)]==]
+  "names")

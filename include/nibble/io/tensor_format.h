@@ -49,8 +49,7 @@ constexpr bool visit_blocks_of(tensor_type type, Fn&& fn) {
 }  // namespace detail
 
 /// Calls fn.operator()<F>() for the format whose rows a tensor of that type holds, byte for byte:
-/// GGML's block types, f32 (no format of the catalogue, but one to list), f16 and bf16. False:
-/// none.
+/// GGML's block types, f32, f16 and bf16. False: none.
 ///
 /// All other numbers of 8 bits and less are codes whose scales, if any, are tensors of their own.
 /// Only who knows where those are can say what the codes mean: FP8 with a scale per tensor, row or
