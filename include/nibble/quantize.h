@@ -7,6 +7,7 @@
 #include <span>
 
 #include "nibble/core/context.h"
+#include "nibble/format/code_arrays.h"
 #include "nibble/format/codes.h"
 #include "nibble/format/quantize_args.h"
 #include "nibble/format/row_args.h"
