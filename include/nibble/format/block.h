@@ -111,17 +111,56 @@ concept matrix_format = element<F> || block_format<F>;
 
 namespace detail {
 
-/// Highest power of two in an element's largest value: emax of OCP MX.
-template <class E>
-consteval float exponent_of_max() {
-  int e = 0;
-  for (float m = E::max; m >= 2; m /= 2) ++e;
-  return static_cast<float>(e);
-}
-
 template <class E>
 consteval float largest_magnitude() {
   return E::max > -E::lowest || integer_element<E> ? E::max : -E::lowest;
+}
+
+/// Highest power of two in an element's largest magnitude: emax of OCP MX.
+template <class E>
+consteval float exponent_of_max() {
+  int e = 0;
+  float m = largest_magnitude<E>();
+  for (; m >= 2; m /= 2) ++e;
+  for (; m < 1 && m > 0; m *= 2) --e;
+  return static_cast<float>(e);
+}
+
+/// The least and the largest scale above zero that a format can say, in double.
+struct scale_ends {
+  double least;
+  double largest;
+};
+template <class S>
+consteval scale_ends ends_of_scales() {
+  if constexpr (element<S>) {
+    double least = S::max;
+    if constexpr (S::bits == 32) {
+      least = 0x1p-127;  // with a reciprocal
+    } else if constexpr (S::bits > 8) {
+      least = S::decode(1);
+    } else {
+      for (std::uint32_t c = 0; c < std::uint32_t{1} << S::bits; ++c) {
+        const double v = S::decode(static_cast<typename S::code>(c));
+        if (v > 0 && v < least) least = v;
+      }
+    }
+    return {least, S::max};
+  } else {
+    const scale_ends above = ends_of_scales<typename S::scale_format>();
+    constexpr double top = largest_magnitude<typename S::element>();
+    return {above.least * (S::has_shift ? 0 : ends_of_scales<typename S::element>().least),
+            above.largest * top * (S::has_shift ? 2 : 1)};
+  }
+}
+
+/// Whether a block whose largest value is 1 has a scale: else all blocks like it become zeros or
+/// are clipped.
+template <class E, class S>
+consteval bool has_scale_for_one() {
+  constexpr double top = largest_magnitude<E>();
+  constexpr scale_ends ends = ends_of_scales<S>();
+  return top > 0 && top <= double{0x1p127f} * 2 && 1 / top >= ends.least && 1 / top <= ends.largest;
 }
 
 /// Scales that are powers of two follow the rule of OCP MX.
@@ -193,6 +232,11 @@ struct block {
   static_assert(!has_shift || matrix_format<shift_format>,
                 "nibble: zero<F>, offset<F>, minimum<F> and center<F> need an element or a block "
                 "format");
+  static_assert(
+      detail::has_scale_for_one<Element, scale_format>(),
+      "nibble: the largest code's value is too large or too small for the type of the "
+      "scales: no scale brings it to 1. Multiply a codebook's values by a power of two, or "
+      "take scale<f32>");
   static_assert(Extent.rows > 0 && Extent.cols > 0, "nibble: a block's extent must not be empty");
   static_assert(!has_shift || Shift::kind == shift_kind::center || integer_element<Element>,
                 "nibble: zero, offset and minimum need an integer element");
