@@ -97,6 +97,8 @@ inline detail::block_stats statistics(const block_values& b, float percent) {
     sum += size;
   }
   s.mean_abs = sum / static_cast<float>(x.size());
+  const auto zero = std::find(x.begin(), x.end(), 0.0f);
+  s.minus_zero = s.low == 0 && std::signbit(*zero);
   if (s.low == 0) s.low = 0;  // -0
   if (s.high == 0) s.high = 0;
   if (percent < 100) {
@@ -151,14 +153,21 @@ detail::block_fit fit_block(const block_values& b, const quantizer_rule& rule,
 
 // --- writing ---------------------------------------------------------------
 
+/// How a matrix of scales or shifts is stored.
+struct storing {
+  bool is_scale = false;
+  bool raw = false;
+  float slack = 0;  ///< of scales
+};
+
 template <element E>
-void store_matrix(float_matrix& x, sections s, bool is_scale, bool raw, quantize_report& report) {
+void store_matrix(float_matrix& x, sections s, const storing& how) {
   for (std::size_t r = 0; r < x.rows; ++r) {
     for (std::size_t c = 0; c < x.cols; ++c) {
-      const float v = x(r, c);
-      const auto code = is_scale || raw ? detail::encode_scale<E>(v, raw) : E::encode(v);
-      if (is_scale) detail::count_scale<E>(v, E::decode(code), report);
-      store_code<E>(*s, r, c, code);
+      const bool plain = !how.is_scale && !how.raw;
+      store_code<E>(
+          *s, r, c,
+          plain ? E::encode(x(r, c), {}) : detail::encode_scale<E>(x(r, c), how.raw, how.slack));
     }
     if constexpr (E::bits < 8) {  // whole chunks
       for (std::size_t c = x.cols; c % chunk_size != 0; ++c) store_code<E>(*s, r, c, E::zero_code);
@@ -184,11 +193,13 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
 
 /// Stores a matrix of scales or shifts and reads it back as stored.
 template <matrix_format S>
-void store_and_read(float_matrix& x, sections s, bool is_scale, bool raw, quantize_report& report) {
+void store_and_read(float_matrix& x, sections s, const storing& how, quantize_report& report) {
   if constexpr (element<S>) {
-    store_matrix<S>(x, s, is_scale, raw, report);
+    store_matrix<S>(x, s, how);
   } else {
+    const std::size_t non_finite = report.non_finite;  // counts blocks of values, not of scales
     quantize_blocks<S>(x.view(), s, S::rule, {}, report);
+    report.non_finite = non_finite;
   }
   read_back<S>(x, s);
 }
@@ -223,7 +234,7 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
     for (std::size_t i = 0; i < sum.size(); ++i) {
       shift.values[i] = static_cast<float>(sum[i] / count[i]);
     }
-    store_and_read<typename F::shift_format>(shift, s + 1 + num_sections<S>, false, false, report);
+    store_and_read<typename F::shift_format>(shift, s + 1 + num_sections<S>, {}, report);
   }
   for (std::size_t r = 0; r < rows; ++r) {
     for (std::size_t c = 0; c < cols; ++c) {
@@ -232,7 +243,7 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
       float v = x(r, c);
       if constexpr (F::shift_type::kind == shift_kind::center) {
         const grid_shape z = block_of(F::shift_shape, cols, r, c);
-        v = is_finite(v) ? v - shift(z.rows, z.cols) : v;
+        v = is_finite(v) ? detail::distance(v, shift(z.rows, z.cols)) : v;
       }
       block.x.push_back(v);
       block.weight.push_back(o.rule == scale_rule::weighted ? o.importance[c] : 1.0f);
@@ -244,20 +255,24 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
   }
 
   // 2. Scales, first as computed, then as stored.
+  std::vector<detail::stored_scale> fates(blocks.size());
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     const detail::block_fit f = fit_block<F>(blocks[i], rule, o);
     for (const float v : blocks[i].x) {
       if (!is_finite(v)) {
         ++report.non_finite;
+        fates[i].finite = false;
         break;
       }
     }
+    fates[i].computed = f.scale;
+    fates[i].beyond = f.beyond;
     scale.values[i] = f.scale;
     inverse.values[i] = f.inverse;
     low.values[i] = f.low;
   }
   const float_matrix computed = scale;
-  store_and_read<S>(scale, s + 1, true, rule.raw_scale, report);
+  store_and_read<S>(scale, s + 1, {true, rule.raw_scale, detail::scale_slack<F>}, report);
   if (rule.stored_scale) {
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       inverse.values[i] = detail::inverse_or_zero(scale.values[i]);
@@ -265,15 +280,25 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
   }
 
   // 3. Shifts, from the scale that codes are made with.
+  float_matrix computed_shift(0, 0);
+  float_matrix stored_shift(0, 0);
   if constexpr (F::has_shift && F::shift_type::kind != shift_kind::center) {
     for (std::size_t i = 0; i < blocks.size(); ++i) {
       shift.values[i] = detail::shift_of<F>(
           low.values[i], rule.stored_scale ? scale.values[i] : computed.values[i]);
     }
-    const float_matrix computed_shift = shift;
-    store_and_read<typename F::shift_format>(shift, s + 1 + num_sections<S>, false, rule.raw_scale,
-                                             report);
+    computed_shift = shift;
+    store_and_read<typename F::shift_format>(shift, s + 1 + num_sections<S>,
+                                             {false, rule.raw_scale}, report);
+    stored_shift = shift;
     if (!rule.stored_scale) shift = computed_shift;
+  }
+  for (std::size_t i = 0; i < blocks.size(); ++i) {
+    const bool range = !computed_shift.values.empty();
+    const float center = shift.values.empty() ? 0.0f : shift.values[0];
+    fates[i].stored = scale.values[i];
+    detail::count_block<F>(fates[i], range ? computed_shift.values[i] : center,
+                           range ? stored_shift.values[i] : center, rule.raw_scale, report);
   }
 
   // 4. Codes.
@@ -281,8 +306,10 @@ float_matrix quantize_blocks(matrix_view<const float> x, sections s, const quant
     for (std::size_t c = 0; c < cols; ++c) {
       const grid_shape b = block_of(F::shape, cols, r, c);
       const grid_shape z = block_of(F::shift_shape, cols, r, c);
-      const detail::code_params p{scale(b.rows, b.cols), inverse(b.rows, b.cols),
-                                  F::has_shift ? shift(z.rows, z.cols) : 0.0f, o.divide};
+      const float scale_here = scale(b.rows, b.cols);
+      const detail::code_params p{scale_here, inverse(b.rows, b.cols),
+                                  F::has_shift ? shift(z.rows, z.cols) : 0.0f,
+                                  o.divide || detail::needs_division<F>(scale_here)};
       const auto code = detail::code_of<F>(x(r, c), p, rule);
       if (F::shape.flat) {
         store_code<E>(*s, 0, r * cols + c, code);
@@ -313,7 +340,7 @@ void search_record(matrix_view<const float> x, float row_mean_square, std::uint8
   typename Search::block out;
   gguf::search_fit<Search>(finite.data(),
                            o.rule == scale_rule::weighted ? o.importance.data() : nullptr,
-                           row_mean_square, out);
+                           row_mean_square, out, &report);
   std::memset(record, 0, F::block_bytes);
   detail::for_each_record_part<F>([&]<class E>(std::size_t section, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) {
@@ -376,7 +403,7 @@ errc quantize(matrix_view<const float> x, quantized_view<F> w, const quantize_op
       std::copy(x.row(r).begin(), x.row(r).end(),
                 copy.values.begin() + static_cast<std::ptrdiff_t>(r * x.cols));
     }
-    store_matrix<F>(copy, w.sections.data(), false, false, report);
+    store_matrix<F>(copy, w.sections.data(), {});
   } else if constexpr (block_format<F>) {
     quantize_blocks<F>(x, w.sections.data(), F::rule, o, report);
   } else {

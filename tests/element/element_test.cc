@@ -108,6 +108,19 @@ TEST_CASE("decode ignores the bits above the code", "[element]") {
   }
 }
 
+TEST_CASE("a policy may be left empty, left out or given in part", "[element]") {
+  [&]<class... E>(nibble::element_list<E...>) {
+    const auto check = []<class T>() {
+      for (const float x : {0.0f, 1.5f, -0.4f, 1e9f}) {
+        CHECK(T::encode(x, {}) == T::encode(x));
+        CHECK(T::encode(x, {}) == T::encode(x, nibble::encode_policy{}));
+        CHECK(T::encode(x, {.over = nibble::overflow::saturate}) == T::encode(x));
+      }
+    };
+    (check.template operator()<E>(), ...);
+  }(nibble::all_elements{});
+}
+
 TEST_CASE("elements work at compile time", "[element]") {
   using namespace nibble;
   static_assert(int4::decode(0xF) == -1.0f);

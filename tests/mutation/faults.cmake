@@ -217,9 +217,9 @@ fault(min_max_larger scales format/rules.h
   [==[f.scale = up > down ? up : down;]==]
   [==[f.scale = up > down ? down : up;]==]
   "rules")
-fault(scale_nonzero scales format/rules.h
-  [==[if (s != 0 && S::decode(c) == 0) c]==]
-  [==[if (false) c]==]
+fault(scale_nonzero scales format/scale_range.h
+  [==[const bool small = clips(]==]
+  [==[const bool small = false && clips(]==]
   "rules")
 fault(shift_zero scales format/rules.h
   [==[E::lowest - rounded(low * inverse_or_zero(scale))]==]
@@ -253,9 +253,9 @@ fault(percentile_rank scales format/rules.h
   [==[if (static_cast<double>(k) < exact) ++k;]==]
   [==[]==]
   "rules")
-fault(report_overflow scales format/rules.h
-  [==[++report.scale_overflow;]==]
-  [==[;]==]
+fault(report_overflow scales format/scale_range.h
+  [==[if (size > S::max && s.stored != s.computed) {]==]
+  [==[if (false) {]==]
   "rules")
 fault(search_factors scales format/rules.h
   [==[j <= 16 ? 81 - j : 80 - j]==]

@@ -67,9 +67,9 @@ struct quantizer_rule {
     centered,       // center = mean, scale = max|x - center| / divisor
   };
   enum class code : std::uint8_t {
-    element,           // element::encode of (x shifted) * (1 / scale)
-    add_half,          // trunc(y + (bias + 0.5)): ties up, as GGML's Q4_0 to Q5_1
-    scaled_midpoints,  // argmin |level * scale - x|, ties toward zero, as GGML's FP4
+    element,          // element::encode of (x shifted) * (1 / scale)
+    add_half,         // trunc(y + (bias + 0.5)): ties up, as GGML's Q4_0 to Q5_1
+    nearest_product,  // the first code of least |level * scale - x| in floats, as GGML's FP4
   };
   fit how = fit::absmax;
   code codes = code::element;

@@ -368,7 +368,7 @@ struct nvfp4 : wire<block<fp4_e2m1_x2, 16, scale<ue4m3_ggml>>, detail::nvfp4_lay
   static constexpr std::string_view name = "nvfp4_gguf";
   static constexpr int type_id = 40;
   static constexpr quantizer_rule rule{
-      .codes = detail::code::scaled_midpoints, .divisor = 12, .raw_scale = true};
+      .codes = detail::code::nearest_product, .divisor = 12, .raw_scale = true};
 };
 struct q1_0 : wire<block<binary, 128, scale<f16>>, detail::sequential_layout<128, 1>> {
   static constexpr std::string_view name = "q1_0";

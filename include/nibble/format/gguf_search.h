@@ -16,6 +16,7 @@
 #define NIBBLE_FORMAT_GGUF_SEARCH_H_
 
 #include "nibble/element/minifloat.h"
+#include "nibble/format/scale_range.h"
 #include "nibble/format/scale_search.h"
 
 namespace nibble::inline NIBBLE_ABI {
@@ -230,6 +231,82 @@ void store_codes(const std::array<float, Type::sub_values>& x, float step, float
   }
 }
 
+/// What a search found for one block, entry s of an array at s * step.
+struct found_scales {
+  const float* scales;  ///< of the sub-blocks
+  const float* codes;   ///< of those; unused without sub-blocks
+  std::size_t step;
+  float d;
+  float dmin;
+};
+
+/// Counts a block whose search gave no scale though its values need one: they are too small, or
+/// their weights overflowed. A constant block below zero needs none where there is a minimum, and a
+/// block without importance gets none. True if counted.
+template <class Type>
+bool count_missing_scale(const float* x, const float* importance,
+                         quantize_report& report) noexcept {
+  float low = 0;
+  float high = Type::how == search::kind::affine ? x[0] : 0.0f;
+  bool matters = importance == nullptr;
+  for (std::size_t i = 0; i < Type::sub_values; ++i) {
+    low = x[i] < low ? x[i] : low;
+    high = x[i] > high ? x[i] : high;
+    matters = matters || importance[i] > 0;
+  }
+  if (!(high > low) || !matters) return false;
+  const bool small = high < search_epsilon && low > -search_epsilon;
+  ++(small ? report.scale_underflow : report.scale_overflow);
+  return true;
+}
+
+/// Counts the scales of one block that did not survive. `x` are its values, `importance` is theirs
+/// or null, max_code is that of the type (types of one shape share a kernel).
+template <class Type>
+void count_scales(const float* x, const float* importance, const found_scales& found,
+                  float max_code, quantize_report& report) noexcept {
+  using nibble::detail::count_element_scale;
+  using nibble::detail::is_finite;
+  constexpr bool affine = Type::how == search::kind::affine;
+  const float slack = Type::how == search::kind::book
+                          ? nibble::detail::top_step<nibble::iq4_nl>() * 0.5f
+                          : 0.5f / max_code;
+  const auto f16_scale = [&](float s) {
+    const float stored = f16_to_f32(f32_to_f16(s));
+    if (!is_finite(s)) {
+      ++report.scale_overflow;
+    } else if (s == 0 || !count_element_scale<f16>({s, stored}, slack, true, report)) {
+      return false;
+    }
+    return true;
+  };
+  bool lost = f16_scale(found.d);
+  const float d = f16_to_f32(f32_to_f16(found.d));
+  if constexpr (Type::max_scale != 0) {
+    for (std::size_t i = 0; i < Type::num_sub; ++i) {
+      const float s = found.scales[i * found.step];
+      const std::size_t at = i * Type::sub_values;
+      if (!is_finite(s)) {
+        ++report.scale_overflow;
+      } else if (s == 0) {
+        count_missing_scale<Type>(x + at, importance != nullptr ? importance + at : nullptr,
+                                  report);
+      } else if (d * found.codes[i * found.step] == 0) {
+        ++report.scale_underflow;
+      }
+    }
+    if constexpr (affine) f16_scale(found.dmin);
+  } else {
+    if (found.d == 0) lost = count_missing_scale<Type>(x, importance, report);
+    if constexpr (affine) {  // the least value: all there is of a block without a scale
+      const float m = f16_to_f32(f32_to_f16(found.dmin));
+      if (lost) return;
+      if (!is_finite(m)) ++report.scale_overflow;
+      if (d == 0 && found.dmin != 0 && m == 0) ++report.scale_underflow;
+    }
+  }
+}
+
 }  // namespace detail
 
 /// Quantizes one block.
@@ -238,9 +315,10 @@ void store_codes(const std::array<float, Type::sub_values>& x, float step, float
 /// @param importance       As many weights >= 0, or null. Not null for q4_0, q4_1, q5_0 and q5_1.
 /// @param row_mean_square  (sum x^2) / k over the row of x, summed in order; only those four use
 /// it.
+/// @param report           Null, or what counts scales that are lost.
 template <class Type>
 void search_fit(const float* x, const float* importance, float row_mean_square,
-                typename Type::block& out) noexcept {
+                typename Type::block& out, quantize_report* report = nullptr) noexcept {
   using namespace detail;
   constexpr std::size_t n = Type::sub_values;
   constexpr std::size_t num = Type::num_sub;
@@ -269,6 +347,10 @@ void search_fit(const float* x, const float* importance, float row_mean_square,
     }
   }
   const search::stored_scales<Type> stored = store_scales<Type>(scales, mins, sums, weighted);
+  if (report != nullptr) {
+    const found_scales found{scales.data(), stored.scale_codes.data(), 1, stored.d, stored.dmin};
+    count_scales<Type>(x, importance, found, Type::max_code, *report);
+  }
   out = {};
   out.d = f32_to_f16(stored.d);
   out.dmin = f32_to_f16(stored.dmin);

@@ -10,6 +10,7 @@
 #include "nibble/core/arith.h"
 #include "nibble/core/errors.h"
 #include "nibble/element/minifloat.h"
+#include "nibble/format/scale_range.h"
 #include "nibble/format/wire.h"
 
 namespace nibble::inline NIBBLE_ABI {
@@ -28,25 +29,10 @@ enum class scale_rule : std::uint8_t {
 /// others do). floor is the specification; round_up never clips.
 enum class mx_scale : std::uint8_t { floor, ceil, even, round_up };
 
-/// What quantize() met on its way.
-struct quantize_report {
-  std::size_t non_finite = 0;       ///< blocks that held NaN or an infinity
-  std::size_t scale_overflow = 0;   ///< blocks whose scale was clamped to its type's largest value
-  std::size_t scale_underflow = 0;  ///< blocks whose non-zero scale was raised or became zero
-
-  /// Counts of other rows are added.
-  constexpr quantize_report& operator+=(const quantize_report& other) noexcept {
-    non_finite += other.non_finite;
-    scale_overflow += other.scale_overflow;
-    scale_underflow += other.scale_underflow;
-    return *this;
-  }
-};
-
 struct quantize_options {
   scale_rule rule = scale_rule::standard;
   float percentile = 99.9f;           ///< for scale_rule::percentile, in (50, 100]
-  std::span<const float> importance;  ///< for scale_rule::weighted: one weight >= 0 per column
+  std::span<const float> importance;  ///< for scale_rule::weighted: finite, >= 0, one per column
   mx_scale mx = mx_scale::floor;      ///< for formats with e8m0 scales
   bool divide = false;                ///< x / scale (ONNX, GPTQ) instead of x * (1 / scale)
   bool reject_non_finite = false;     ///< stop with errc::non_finite at NaN or infinity
@@ -55,13 +41,13 @@ struct quantize_options {
 
 namespace detail {
 
-inline constexpr float float_max = 3.40282347e+38f;
 /// What the fit of one block found.
 struct block_fit {
   float scale = 0;
   float inverse = 0;  ///< what x is multiplied by when codes come from the computed scale
   float low = 0;      ///< the range, where the format has one
   float high = 0;
+  int beyond = 0;  ///< -1, 1: the scale should be smaller, larger than `scale` can be
 };
 
 /// Statistics of one block, taken over its finite values; others count as zero.
@@ -72,9 +58,8 @@ struct block_stats {
   float high = 0;
   float mean_abs = 0;
   bool finite = true;
+  bool minus_zero = false;  ///< low is 0, and the first zero is -0
 };
-
-constexpr bool is_finite(float x) noexcept { return x <= float_max && x >= -float_max; }
 
 /// x to a whole number, beyond 2^23 as it is; NaN stays.
 constexpr float round_to_integer(float x, rounding round) noexcept {
@@ -83,12 +68,6 @@ constexpr float round_to_integer(float x, rounding round) noexcept {
   const float size =
       static_cast<float>(shift_right_rounded(p.significand, 150 - p.exponent, round, p.negative));
   return p.negative ? -size : size;
-}
-
-/// 1 / s, and 0 where that is not finite.
-constexpr float inverse_or_zero(float s) noexcept {
-  const float inverse = s != 0 ? 1.0f / s : 0.0f;
-  return is_finite(inverse) ? inverse : 0.0f;
 }
 
 /// 2^exponent, clamped to what e8m0 and e8m0_half can hold: [-128, 127].
@@ -100,6 +79,15 @@ constexpr float power_of_two(int exponent) noexcept {
 /// floor(log2 a) read off the exponent field; subnormals count as 2^-127.
 constexpr int exponent_of(float a) noexcept {
   return static_cast<int>((bits_of(a) >> 23) & 0xFF) - 127;
+}
+constexpr bool is_subnormal(float a) noexcept { return a != 0 && exponent_of(a) == -127; }
+/// floor(log2 a) of any a > 0.
+constexpr int floor_log2(float a) noexcept {
+  const float_parts p(a);
+  return p.exponent - 151 + static_cast<int>(std::bit_width(p.significand));
+}
+constexpr bool is_power_of_two(float a) noexcept {
+  return std::has_single_bit(float_parts(a).significand);
 }
 
 /// Explicit mantissa bits of an element's largest binade.
@@ -134,6 +122,29 @@ constexpr float mx_scale_of(float amax, float divisor, mx_scale how) noexcept {
   return 0;
 }
 
+/// -1 or 1 where that scale lies below or above the powers of two that its type has.
+template <class E>
+constexpr int mx_beyond(float amax, float divisor, mx_scale how, int lowest) noexcept {
+  if (amax == 0) return 0;
+  const bool by_value = how == mx_scale::round_up;
+  const float a = by_value ? amax * (1.0f / E::max) : amax;
+  if (a == 0) return -1;
+  int exponent = floor_log2(a) - (by_value ? 0 : static_cast<int>(divisor));
+  if (how == mx_scale::ceil || by_value) {
+    exponent += is_power_of_two(a) ? 0 : 1;
+  } else if (how == mx_scale::even && !is_subnormal(a)) {
+    exponent +=
+        exponent_of(float_of(bits_of(a) + (1u << (22 - mantissa_bits<E>())))) - exponent_of(a);
+  }
+  return exponent < lowest ? -1 : exponent > 127 ? 1 : 0;
+}
+
+/// x - center, clamped to what a float holds.
+constexpr float distance(float x, float center) noexcept {
+  const float d = x - center;
+  return d > float_max ? float_max : d < -float_max ? -float_max : d;
+}
+
 /// The range [low, high] of values that codes have to span.
 constexpr float range_scale(float low, float high, float divisor) noexcept {
   const float width = high - low;
@@ -156,10 +167,17 @@ constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rul
     }
     f.scale = range_scale(f.low, f.high, rule.divisor);
     f.inverse = inverse_or_zero(f.scale);
+    if (f.scale == 0 && f.low != f.high) f.beyond = -1;
+    if constexpr (F::shift_type::kind == shift_kind::offset) {
+      // GGML stores the sign of the least value, zeros included.
+      if (rule.raw_scale && stats.minus_zero) f.low = -0.0f;
+    }
     return f;
   }
   if (rule.how == fit::power_of_two) {
     f.scale = mx_scale_of<E>(stats.amax, rule.divisor, mx);
+    const int lowest = std::is_same_v<typename F::scale_format, e8m0> ? -127 : -128;
+    f.beyond = mx_beyond<E>(stats.amax, rule.divisor, mx, lowest);
     if constexpr (std::is_same_v<typename F::scale_format, e8m0>) {
       if (!stats.finite) f.scale = e8m0::decode(0xFF);
     }
@@ -175,6 +193,7 @@ constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rul
       f.inverse = stats.extreme != 0 ? rule.divisor / stats.extreme : 0.0f;
       if (!is_finite(f.inverse)) f.inverse = 0;
       f.scale = f.inverse != 0 ? 1.0f / f.inverse : 0.0f;
+      if (f.scale == 0 && stats.amax != 0) f.beyond = -1;
       return f;
     }
     f.scale = stats.extreme / rule.divisor;
@@ -186,37 +205,13 @@ constexpr block_fit fit_from_stats(const block_stats& stats, const quantizer_rul
     f.scale = stats.amax / largest_magnitude<E>();
     if (rule.how == fit::absmax) f.scale = stats.amax / rule.divisor;
   }
+  if (f.scale == 0 && stats.amax != 0) f.beyond = -1;
+  if (f.scale > float_max) {  // a sum of magnitudes, or levels below 1
+    f.beyond = 1;
+    if (!rule.raw_scale) f.scale = float_max;
+  }
   f.inverse = inverse_or_zero(f.scale);
   return f;
-}
-
-/// Minifloats: code 1 is the smallest magnitude.
-template <class S>
-inline constexpr bool keeps_nonzero = requires {
-  S::exponent_bits;
-  S::mantissa_bits;
-};
-
-/// Encodes one scale in element S: nearest, clamped to the largest value, and never zero unless the
-/// scale is: a block keeps some of its values rather than none. `raw` does neither, as GGML.
-template <class S>
-constexpr typename S::code encode_scale(float s, bool raw) noexcept {
-  if (raw) return S::encode(s, {.over = overflow::to_special});
-  typename S::code c = S::encode(s);
-  if constexpr (keeps_nonzero<S>) {
-    if (s != 0 && S::decode(c) == 0) c = static_cast<typename S::code>(c | 1u);
-  }
-  return c;
-}
-
-/// A scale as it will be read back, where that is known without its neighbours.
-template <class S>
-constexpr float round_scale(float s) noexcept {
-  if constexpr (element<S>) {
-    return S::decode(encode_scale<S>(s, false));
-  } else {
-    return s;
-  }
 }
 
 /// The shift of a block from the least value of its range and its scale as stored.
@@ -256,6 +251,11 @@ struct code_params {
   bool divide = false;
 };
 
+/// One bit that says only whether x is negative: the scale does not matter, and x times its
+/// reciprocal could vanish.
+template <class E>
+inline constexpr bool is_sign = E::bits == 1 && E::max == -E::lowest;
+
 /// The code of x. NaN becomes the NaN of the element, or zero; infinities clamp.
 template <class F>
 constexpr typename F::element::code code_of(float x, const code_params& p,
@@ -267,17 +267,20 @@ constexpr typename F::element::code code_of(float x, const code_params& p,
   if (x > float_max) x = float_max;
   if (x < -float_max) x = -float_max;
 
-  if (rule.codes == quantizer_rule::code::scaled_midpoints) {
+  if (rule.codes == quantizer_rule::code::nearest_product) {
     if constexpr (table_element<E>) {
-      // Codes 0 .. 7 grow with the value; 8 and up are their negatives.
-      const float size = x < 0 ? -x : x;
-      unsigned c = 0;
-      for (unsigned k = 0; p.scale != 0 && k + 1 < E::table.size() / 2; ++k) {
-        c += size > (E::table[k] + E::table[k + 1]) * 0.5f * p.scale ? 1u : 0u;
+      unsigned best = 0;
+      float least = 0;
+      for (unsigned c = 0; c < E::table.size(); ++c) {
+        const float distance = magnitude_of(rounded(E::table[c] * p.scale) - x);
+        if (c != 0 && !(distance < least)) continue;
+        least = distance;
+        best = c;
       }
-      return static_cast<typename E::code>(c != 0 && x < 0 ? c + E::table.size() / 2 : c);
+      return static_cast<typename E::code>(best);
     }
   }
+  if constexpr (is_sign<E>) return E::encode(x, {.round = rule.round});
   float y = x;
   if constexpr (shift == kind::offset || shift == kind::center) y = x - p.shift;
   if constexpr (shift == kind::minimum) y = x + p.shift;
@@ -336,8 +339,36 @@ constexpr block_fit search_candidate(const block_fit& base, int i) noexcept {
   } else {
     f.scale = base.scale * factor;
   }
+  f.beyond = f.scale == 0 && base.scale != 0 ? -1 : base.beyond;
   f.inverse = inverse_or_zero(f.scale);
   return f;
+}
+
+/// A power of two so small that its reciprocal is not a float: x / scale is exact, x * 0 is not.
+template <class F>
+constexpr bool needs_division(float scale) noexcept {
+  return F::rule.how == quantizer_rule::fit::power_of_two && scale > 0 &&
+         inverse_or_zero(scale) == 0;
+}
+
+/// Counts scale and shift of a block that did not survive: lost on the way to their types, or so
+/// large that the codes at the ends decode to infinity (zero points are rounded).
+/// @param shift  as computed; `stored_shift` if there is no range
+template <class F>
+constexpr void count_block(const stored_scale& s, float shift, float stored_shift, bool raw,
+                           quantize_report& report) noexcept {
+  using E = typename F::element;
+  if (s.stored != s.stored && !s.finite) return;  // MX: NaN on purpose
+  if (count_scale<F>(s, raw, report)) return;
+  constexpr bool range = F::has_shift && F::shift_type::kind != shift_kind::center;
+  if constexpr (range) {
+    if (count_shift<F>(shift, stored_shift, s.stored, report)) return;
+  }
+  constexpr float top = range ? E::max : largest_magnitude<E>();
+  constexpr float bottom = range ? E::lowest : -top;
+  const bool fits = is_finite(value_of<F>(top, s.stored, stored_shift)) &&
+                    is_finite(value_of<F>(bottom, s.stored, stored_shift));
+  if (!fits) ++report.scale_overflow;
 }
 
 /// What codes are made with under a candidate: its scale and shift as they will be stored, where
@@ -345,13 +376,13 @@ constexpr block_fit search_candidate(const block_fit& base, int i) noexcept {
 template <class F>
 constexpr code_params candidate_params(const block_fit& f, bool divide) noexcept {
   code_params p;
-  p.scale = round_scale<typename F::scale_format>(f.scale);
+  p.scale = round_scale<typename F::scale_format>(f.scale, scale_slack<F>);
   p.inverse = inverse_or_zero(p.scale);
-  p.divide = divide;
+  p.divide = divide || needs_division<F>(p.scale);
   if constexpr (F::has_shift && F::shift_type::kind != shift_kind::center) {
     p.shift = shift_of<F>(f.low, p.scale);
     if constexpr (element<typename F::shift_format>) {
-      p.shift = F::shift_format::decode(F::shift_format::encode(p.shift));
+      p.shift = F::shift_format::decode(F::shift_format::encode(p.shift, {}));
     }
   }
   return p;
@@ -373,20 +404,7 @@ constexpr std::size_t percentile_rank(float percent, std::size_t n) noexcept {
   return k < 1 ? 1 : k > n ? n : k;
 }
 
-/// Counts a scale that its type could not hold. @param stored  what it reads back as
-template <element S>
-constexpr void count_scale(float s, float stored, quantize_report& report) noexcept {
-  if (s != s || s > float_max || s < -float_max || s == 0) return;
-  const float size = s < 0 ? -s : s;
-  const float kept = stored < 0 ? -stored : stored;
-  if (size > S::max && stored != s) ++report.scale_overflow;
-  bool raised = false;
-  if constexpr (keeps_nonzero<S>) raised = kept == S::decode(1) && size < kept;
-  if (stored == 0 || raised) ++report.scale_underflow;
-}
-
 }  // namespace detail
-
 }  // namespace nibble::inline NIBBLE_ABI
 
 #endif  // NIBBLE_FORMAT_RULES_H_

@@ -85,7 +85,7 @@ void unpack_center(const basic_section<std::uint8_t>* s, float center) noexcept 
   if constexpr (block_format<S>) {
     if constexpr (factor_of<S>::center) {
       using C = typename S::shift_format;
-      store_code<C>(s[1 + num_sections<typename S::scale_format>], 0, 0, C::encode(center));
+      store_code<C>(s[1 + num_sections<typename S::scale_format>], 0, 0, C::encode(center, {}));
     }
   }
 }

@@ -96,6 +96,17 @@ HWY_INLINE uint32_t LargestBits(const BlockView& b) {
   return hn::ReduceMax(du, most);
 }
 
+/// Whether the first zero of a block is -0; NaN and infinities count as 0.
+inline HWY_NOINLINE bool FirstZeroIsNegative(const BlockView& b) {
+  for (size_t r = 0; r < b.rows; ++r) {
+    for (size_t c = 0; c < b.cols; ++c) {
+      const float v = b.x[r * b.stride + c];
+      if (v == 0 || !detail::is_finite(v)) return detail::bits_of(v) == detail::f32_sign;
+    }
+  }
+  return false;
+}
+
 /// Statistics that a way to fit asks for. kRange: the format has a range, not a magnitude.
 template <bool kRange, quantizer_rule::fit kFit>
 HWY_NOINLINE detail::block_stats Statistics(const BlockView& b, const quantize_options& o) {
@@ -195,8 +206,8 @@ HWY_INLINE hn::Vec<DF> InverseOrZero(DF df, hn::Vec<DF> s) {
 
 /// The standard fit of Lanes blocks of `length` values each, a multiple of Lanes, one behind the
 /// other: fit_from_stats for vectors. False, and nothing written, where a block is not finite or
-/// otherwise special; then each is fitted alone.
-template <bool kRange, quantizer_rule::fit kFit>
+/// otherwise special; then each is fitted alone. kGuarded: IsFitGuarded.
+template <bool kRange, quantizer_rule::fit kFit, bool kGuarded>
 HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quantizer_rule& rule,
                           float* HWY_RESTRICT scale, float* HWY_RESTRICT inverse,
                           float* HWY_RESTRICT low) {
@@ -250,6 +261,7 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
         least = hn::Min(least, zero);
         high = hn::Max(high, zero);
       }
+      if (kGuarded && !hn::AllFalse(df, hn::Eq(least, zero))) return false;  // its sign is stored
       const auto width = hn::Sub(high, least);
       if (HWY_UNLIKELY(!hn::AllTrue(df, hn::Le(width, hn::Set(df, detail::float_max))))) {
         return false;
@@ -272,8 +284,9 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
       s = hn::Div(extreme, divisor);
     }
   } else if constexpr (kFit == fit::power_of_two) {
-    const auto field = hn::Sub(hn::BitCast(di, hn::ShiftRight<23>(amax_bits)),
-                               hn::Set(di, static_cast<int32_t>(rule.divisor)));
+    auto field = hn::Sub(hn::BitCast(di, hn::ShiftRight<23>(amax_bits)),
+                         hn::Set(di, static_cast<int32_t>(rule.divisor)));
+    if (kGuarded) field = hn::Min(field, hn::Set(di, 254));
     const auto none = hn::Zero(di);
     const auto low_end =
         hn::IfThenElse(hn::Eq(field, none), hn::Set(di, 0x00400000), hn::Set(di, 0x00200000));
@@ -281,6 +294,7 @@ HWY_NOINLINE bool FitMany(const float* HWY_RESTRICT x, size_t length, const quan
     s = hn::IfThenElseZero(hn::Ne(amax, zero), hn::BitCast(df, bits));
   } else {
     s = hn::Div(amax, divisor);
+    if (kGuarded) s = hn::Min(s, hn::Set(df, detail::float_max));
   }
   hn::StoreU(s, df, scale);
   hn::StoreU(InverseOrZero(df, s), df, inverse);
@@ -294,6 +308,18 @@ inline HWY_NOINLINE void Inverses(const float* HWY_RESTRICT s, size_t n,
   for (size_t i = 0; i < n; i += hn::Lanes(df)) {  // rows are padded
     hn::StoreU(InverseOrZero(df, hn::LoadU(df, s + i)), df, inverse + i);
   }
+}
+
+/// Whether FitMany has to look at what few formats meet: the sign of a least value of zero (GGML's
+/// offsets), scales above the largest float (levels below 1).
+template <class F, class Rule>
+constexpr bool IsFitGuarded() {
+  using fit = quantizer_rule::fit;
+  constexpr quantizer_rule r = Rule::value;
+  if constexpr (r.how == fit::range) {
+    return r.raw_scale && F::shift_type::kind == shift_kind::offset;
+  }
+  return (r.how == fit::absmax && r.divisor < 1) || (r.how == fit::power_of_two && r.divisor < 0);
 }
 
 /// Does the standard fit of F have a form for many blocks?

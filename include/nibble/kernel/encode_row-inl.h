@@ -58,19 +58,35 @@ HWY_INLINE hn::Vec<DF> ToLevel(DF df, hn::Vec<DF> x, hn::Vec<DF> scale, hn::Vec<
     const auto finite = hn::Min(hn::Max(hn::IfThenZeroElse(is_nan, x), hn::Neg(top)), top);
     x = E::has_nan ? hn::IfThenElse(is_nan, x, finite) : finite;
   }
-  if constexpr (Kind::codes == quantizer_rule::code::scaled_midpoints) {
-    // The code as a number: how many midpoints lie below |x|, and 8 for the sign.
+  if constexpr (Kind::codes == quantizer_rule::code::nearest_product) {
+    const auto zero = hn::Zero(df);
+    constexpr size_t kHalf = E::table.size() / 2;
+    if (HWY_UNLIKELY(!clean)) {  // as code_of does
+      auto least = hn::Abs(x);
+      auto best = zero;
+      for (size_t k = 1; k < E::table.size(); ++k) {
+        const auto product = Rounded(hn::Mul(hn::Set(df, E::table[k]), scale));
+        const auto distance = hn::Abs(hn::Sub(product, x));
+        const auto nearer = hn::Lt(distance, least);
+        least = hn::IfThenElse(nearer, distance, least);
+        best = hn::IfThenElse(nearer, hn::Set(df, static_cast<float>(k)), best);
+      }
+      return best;
+    }
+    // The code as a number: how many midpoints lie below |x|, and 8 for the sign. The same code
+    // where distances are exact: FarFromLevels.
     const auto size = hn::Abs(x);
     const auto one = hn::Set(df, 1.0f);
-    constexpr size_t kHalf = E::table.size() / 2;
-    auto c = hn::Zero(df);
+    auto c = zero;
     for (size_t k = 0; k + 1 < kHalf; ++k) {
       const auto middle = hn::Mul(hn::Set(df, (E::table[k] + E::table[k + 1]) * 0.5f), scale);
       c = hn::Add(c, hn::IfThenElseZero(hn::Gt(size, middle), one));
     }
-    c = hn::IfThenZeroElse(hn::Eq(scale, hn::Zero(df)), c);
-    const auto negative = hn::And(hn::Lt(x, hn::Zero(df)), hn::Gt(c, hn::Zero(df)));
+    c = hn::IfThenZeroElse(hn::Eq(scale, zero), c);
+    const auto negative = hn::And(hn::Lt(x, zero), hn::Gt(c, zero));
     return hn::Add(c, hn::IfThenElseZero(negative, hn::Set(df, static_cast<float>(kHalf))));
+  } else if constexpr (detail::is_sign<E>) {
+    return x;
   } else {
     auto y = x;
     if constexpr (kShift == shift_kind::offset || kShift == shift_kind::center) {
@@ -254,19 +270,25 @@ HWY_NOINLINE float BlockError(const BlockView& b, const detail::code_params& p, 
   return detail::sum_of_parts(parts);
 }
 
-/// Scale and range of one block under the options' rule.
+/// Scale and range of one block under the options' rule; without `search` those that it starts at.
 template <class F, class Rule>
-HWY_INLINE detail::block_fit FitBlock(const BlockView& b, const quantize_options& o, bool& finite) {
+HWY_INLINE detail::block_fit FitBlock(const BlockView& b, const quantize_options& o, bool& finite,
+                                      bool search = true) {
   constexpr bool kRange = F::has_shift && F::shift_type::kind != shift_kind::center;
   // Fits that need nothing but the magnitude share one function.
   using fit = quantizer_rule::fit;
   constexpr fit kFit = Rule::value.how == fit::signed_absmax || Rule::value.how == fit::mean_abs
                            ? Rule::value.how
                            : fit::absmax;
-  const detail::block_stats stats = Statistics<kRange, kFit>(b, o);
+  detail::block_stats stats = Statistics<kRange, kFit>(b, o);
+  if constexpr (Rule::value.raw_scale && F::shift_type::kind == shift_kind::offset) {
+    stats.minus_zero = stats.low == 0 && FirstZeroIsNegative(b);
+  }
   finite = stats.finite;
   const detail::block_fit base = detail::fit_from_stats<F>(stats, Rule::value, o.rule, o.mx);
-  if (HWY_LIKELY(o.rule != scale_rule::mse && o.rule != scale_rule::weighted)) return base;
+  if (HWY_LIKELY(!search || (o.rule != scale_rule::mse && o.rule != scale_rule::weighted))) {
+    return base;
+  }
 
   detail::block_fit best = base;
   float least = 0;

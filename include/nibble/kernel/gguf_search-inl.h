@@ -321,7 +321,7 @@ HWY_INLINE void WriteBlocks(DF df, size_t num, Scratch& scratch,
 /// Quantizes `num` blocks, whose rows the scratch has.
 template <class Type, class DF, class Scratch>
 HWY_INLINE void FitGroup(DF df, const SearchPlan& plan, size_t num, Scratch& scratch,
-                         typename Type::block* HWY_RESTRICT out) {
+                         typename Type::block* HWY_RESTRICT out, quantize_report* report) {
   constexpr size_t n = Scratch::n;
   const size_t N = hn::Lanes(df);
   const size_t units = Scratch::has_subs ? Scratch::num_units : hwy::DivCeil(num, N);
@@ -347,6 +347,11 @@ HWY_INLINE void FitGroup(DF df, const SearchPlan& plan, size_t num, Scratch& scr
     out[b] = {};
     float* d = scratch.d + b;
     float* dmin = scratch.d + Scratch::dmin * N + b;
+    if (report != nullptr) {
+      gguf::detail::count_scales<Type>(
+          scratch.rows[b], plan.weighted ? scratch.importance[b] : nullptr,
+          {scratch.scales + b, scratch.scale_codes + b, N, *d, *dmin}, plan.max_code, *report);
+    }
     out[b].d = detail::f32_to_f16(*d);
     out[b].dmin = detail::f32_to_f16(*dmin);
     // IQ4 makes codes from d before its rounding.
@@ -363,7 +368,8 @@ HWY_INLINE void FitGroup(DF df, const SearchPlan& plan, size_t num, Scratch& scr
 template <class Shape>
 HWY_NOINLINE void FitShape(const SearchPlan& plan, const float* x, size_t num_blocks,
                            size_t blocks_per_row, const float* importance,
-                           const float* row_mean_square, typename Shape::block* out) {
+                           const float* row_mean_square, typename Shape::block* out,
+                           quantize_report* report) {
   const hn::CappedTag<float, 16> df;
   using Scratch = SearchScratch<Shape, hn::MaxLanes(df)>;
   Scratch scratch;
@@ -382,7 +388,7 @@ HWY_NOINLINE void FitShape(const SearchPlan& plan, const float* x, size_t num_bl
         scratch.mean_squares[i] = row_mean_square[block / blocks_per_row];
       }
     }
-    FitGroup<Shape>(df, plan, num, scratch, out + first);
+    FitGroup<Shape>(df, plan, num, scratch, out + first, report);
   }
 }
 
@@ -397,14 +403,15 @@ inline constexpr size_t kSearchBatch = Type::num_sub > 1 ? 16 : 64;
 /// @param importance       blocks_per_row * Type::values weights >= 0, the same for every row; or
 ///                         null. Not null for q4_0, q4_1, q5_0, q5_1.
 /// @param row_mean_square  By row; only read for those four.
+/// @param report           Null, or what counts scales that are lost.
 template <class Type>
 HWY_INLINE void FitBlocks(const float* x, size_t num_blocks, size_t blocks_per_row,
                           const float* importance, const float* row_mean_square,
-                          typename Type::block* out) {
+                          typename Type::block* out, quantize_report* report = nullptr) {
   const bool weighted = importance != nullptr;
   const SearchPlan plan{weighted, Type::max_code, weighted ? Type::weighted_plan : Type::plan};
   FitShape<typename Type::shape_type>(plan, x, num_blocks, blocks_per_row, importance,
-                                      row_mean_square, out);
+                                      row_mean_square, out, report);
 }
 
 }  // namespace HWY_NAMESPACE

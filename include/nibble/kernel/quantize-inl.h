@@ -44,7 +44,7 @@ HWY_NOINLINE void QuantizeKernel(const detail::quantize_args& a) {
   const bool weighted = o.rule == scale_rule::weighted;
   if constexpr (element<F>) {
     for (size_t r = 0; r < a.rows; ++r) {
-      StoreElements<F, Packing::kPacked>(a.x + r * a.stride, a.cols, false, false,
+      StoreElements<F, Packing::kPacked>(a.x + r * a.stride, a.cols, {},
                                          a.sections->data + r * a.sections->stride);
     }
   } else if constexpr (wire_format<F>) {

@@ -123,7 +123,7 @@ HWY_NOINLINE void QuantizeBySearch(const detail::quantize_args& a, const float* 
       const bool last = row_ends && (importance != nullptr || r + 1 == a.rows);
       if (filled < kBatch && !last) continue;
       FitBlocks<Search>(x, filled, filled, importance != nullptr ? weights : nullptr, &mean_square,
-                        blocks);
+                        blocks, a.report);
       for (size_t i = 0; i < filled; ++i) {
         std::memset(records[i], 0, F::block_bytes);
         const auto pack = [&]<class E, size_t kSection, size_t kCount>() HWY_ATTR {
