@@ -22,13 +22,14 @@ namespace nibble::inline NIBBLE_ABI {
 ///
 /// @param x        [n x k]. Any n and k, any stride and alignment.
 /// @param w        [n x k], written completely, padding included; must not overlap x.
-/// @param options  scale rule, MX scale rounding, importance, report. scale_rule::weighted needs an
-///                 importance for each of the k columns.
+/// @param options  scale rule, MX scale rounding, importance, report. scale_rule::weighted needs k
+///                 importances, finite and not negative; only their ratios count.
 /// @return ok; shape_mismatch: x and w, or importance and k; invalid_argument: a view without data,
-///         a percentile outside (50, 100], an option outside its enumeration (nothing is written
-///         then); non_finite if asked to reject NaN and infinities (w is then unspecified);
-///         out_of_memory if a format whose scales span rows finds no room for them (20 to 25 bytes
-///         per block; other formats of the catalogue allocate nothing).
+///         a percentile outside (50, 100], an importance that is negative, infinite or NaN, an
+///         option outside its enumeration (nothing is written then); non_finite if asked to reject
+///         NaN and infinities (w is then unspecified); out_of_memory if a format whose scales span
+///         rows finds no room for them (20 to 25 bytes per block), or importances beyond 2^40 none
+///         for a copy. Other calls allocate nothing.
 ///
 /// NaN and infinities count as zero in ranges; NaN becomes the element's NaN, or zero where it has
 /// none; infinities become the largest value (zero in GGUF types that search). MX blocks that hold

@@ -10,6 +10,7 @@
 
 #include "nibble/format/codes.h"
 #include "nibble/format/gguf_search.h"
+#include "nibble/format/importance.h"
 #include "nibble/format/quantize_args.h"
 #include "nibble/format/rules.h"
 #include "nibble/format/values.h"
@@ -388,8 +389,17 @@ void quantize_record(matrix_view<const float> x, float row_mean_square,
 
 /// Quantizes one matrix. @see nibble::quantize
 template <format F>
-errc quantize(matrix_view<const float> x, quantized_view<F> w, const quantize_options& o = {}) {
+errc quantize(matrix_view<const float> x, quantized_view<F> w,
+              const quantize_options& options = {}) {
   quantize_report report;
+  quantize_options o = options;
+  std::vector<float> scaled(o.importance.size());
+  if (o.rule == scale_rule::weighted) {
+    const float largest = detail::largest_importance(o.importance);
+    if (detail::is_nan(largest)) return errc::invalid_argument;
+    detail::scale_importance(o.importance, detail::importance_factor(largest), scaled.data());
+    o.importance = scaled;
+  }
   if (o.reject_non_finite) {
     for (std::size_t r = 0; r < x.rows; ++r) {
       for (const float v : x.row(r)) {

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <thread>
 #include <type_traits>
 #include <utility>
@@ -109,6 +110,16 @@ TEST_CASE("observers: largest magnitudes and second moments of channels") {
   CHECK(mean == std::vector<float>{0.5f, 26.5f, 36.5f, 8, 12.625f});
   CHECK(o[1].sum_squares() == 53);
   CHECK(o[1].count() == 2);
+}
+
+TEST_CASE("observers: means of squares above the largest float are the largest float") {
+  const float largest = std::numeric_limits<float>::max();
+  const std::vector<float> huge{1, 1.8e19f, 3e19f, 1e30f, -largest};
+  const auto o = of<second_moment_observer>(slot_layout::per_channel(5), {huge.data(), 1, 5});
+  std::vector<float> mean(5, quiet_nan);
+  REQUIRE(o.copy_mean_squares(mean) == nibble::errc::ok);
+  CHECK(mean == std::vector<float>{1, static_cast<float>(double{1.8e19f} * double{1.8e19f}),
+                                   largest, largest, largest});
 }
 
 TEST_CASE("observers: counts of every slot") {

@@ -3,6 +3,7 @@
 #ifndef NIBBLE_KERNEL_QUANTIZE_ENTRY_H_
 #define NIBBLE_KERNEL_QUANTIZE_ENTRY_H_
 
+#include "nibble/format/importance.h"
 #include "nibble/format/quantize_args.h"
 
 namespace nibble::inline NIBBLE_ABI {
@@ -45,7 +46,12 @@ NIBBLE_SHIM errc quantize_entry(matrix_view<const float> x,
   if (options.reject_non_finite && !all_finite_dispatch(x.data, x.stride, x.rows, x.cols)) {
     return errc::non_finite;
   }
-  quantize_args args{x.data, x.stride, x.rows, x.cols, sections, &options, nullptr, options.report};
+  quantize_options o = options;
+  std::unique_ptr<float[]> importance;
+  if (o.rule == scale_rule::weighted) {
+    if (const errc e = prepare_importance(o.importance, importance); e != errc::ok) return e;
+  }
+  quantize_args args{x.data, x.stride, x.rows, x.cols, sections, &o, nullptr, o.report};
   const std::size_t floats = quantize_scratch<F>(x.rows, x.cols);
   if (floats <= stack_floats) {
     alignas(64) float scratch[stack_floats];

@@ -146,7 +146,8 @@ class observer {
   [[nodiscard]] std::span<const Statistic> slots() const noexcept { return {slots_, num_slots_}; }
   [[nodiscard]] slot_layout layout() const noexcept { return layout_; }
 
-  /// Range, largest magnitude, mean of x^2 of every slot. shape_mismatch: `out` has not num_slots()
+  /// Range, largest magnitude, mean of x^2 of every slot (the largest float where it is larger: all
+  /// are importances that quantize() takes). shape_mismatch: `out` has not num_slots()
   /// places, and none is written.
   [[nodiscard]] errc copy_ranges(std::span<value_range> out) const noexcept {
     return copy(out, [](const Statistic& s) { return s.range(); });
@@ -159,7 +160,11 @@ class observer {
     s.mean_square();
   }
   {
-    return copy(out, [](const Statistic& s) { return static_cast<float>(s.mean_square()); });
+    return copy(out, [](const Statistic& s) {
+      constexpr double largest = std::numeric_limits<float>::max();
+      const double mean = s.mean_square();
+      return static_cast<float>(mean < largest ? mean : largest);
+    });
   }
 
  private:
