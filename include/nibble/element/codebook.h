@@ -9,9 +9,8 @@
 //   };
 //   using thirds_element = nibble::codebook<thirds>;
 //
-// Values are finite; a block that scales them says whether they are too large or too small for its
-// scales (format/block.h). Encoding takes the nearest value. "Nearest" is decided by one comparison
-// with each boundary between neighbours, so it is a search in a sorted list:
+// Encoding takes the nearest value. "Nearest" is decided by one comparison with each boundary
+// between neighbours, so it is a search in a sorted list:
 //
 //   sorted     v0        v1             v2
 //   boundary        b0          b1               rank of x = how many boundaries are below x
@@ -49,9 +48,7 @@ constexpr float book_boundary(float lo, float hi, rounding round, book_ties ties
     const bool all_to_lo = (lo_size < hi_size) == (round == rounding::toward_zero);
     return all_to_lo ? next_below(hi) : lo;
   }
-  // The sum of two huge values overflows; their halves are exact.
-  const bool huge = lo_size > 0x1p126f || hi_size > 0x1p126f;
-  const float middle = huge ? lo * 0.5f + hi * 0.5f : (lo + hi) * 0.5f;
+  const float middle = (lo + hi) * 0.5f;
   bool up = false;  // the middle itself
   switch (round) {
     case rounding::nearest_up: up = true; break;
