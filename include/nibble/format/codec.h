@@ -12,6 +12,7 @@
 #define NIBBLE_FORMAT_CODEC_H_
 
 #include <array>
+#include <limits>
 
 #include "nibble/element/integer.h"
 #include "nibble/element/minifloat.h"
@@ -54,6 +55,7 @@ struct level_table {
   float unit = 1;
   float error = 0;  ///< max |value - (level - bias) * unit|, in values before scaling
   bool exact = false;
+  bool close = false;   ///< a level is off by an eighth at most of what its value stands for
   bool usable = false;  ///< else nothing above means anything
 
   /// A bound of levels, one of few so that elements share kernels: below 32 the products of four
@@ -67,6 +69,22 @@ struct level_table {
 /// scale, could overflow or be subnormal.
 inline constexpr float largest_with_levels = 1e30f;
 inline constexpr float smallest_with_levels = 1e-30f;
+
+/// How wide the range of numbers is that a value of an element stands for: from half way to the
+/// next value below to half way to the next above, or as far on both sides at an end.
+template <element E>
+consteval float cell_width(float v) {
+  constexpr float none = std::numeric_limits<float>::max();
+  float below = none;
+  float above = none;
+  for (std::size_t c = 0; c < std::size_t{1} << E::bits; ++c) {
+    const float other = E::decode(static_cast<typename E::code>(c));
+    if (other < v && v - other < below) below = v - other;
+    if (other > v && other - v < above) above = other - v;
+  }
+  if (below == none) return above;
+  return above == none ? below : (below + above) / 2;
+}
 
 template <element E>
 consteval level_table make_levels() {
@@ -91,7 +109,7 @@ consteval level_table make_levels() {
     if (largest < smallest_with_levels) return t;
     t.unit = largest / 127;
   }
-  t.usable = true;
+  t.usable = t.close = true;
   std::array<int, 64> whole{};
   int low = 0;
   int high = 0;
@@ -103,7 +121,9 @@ consteval level_table make_levels() {
     low = whole[c] < low ? whole[c] : low;
     high = whole[c] > high ? whole[c] : high;
     const float error = size(v - static_cast<float>(whole[c]) * t.unit);
-    if (!t.exact && error > t.error) t.error = error;
+    if (t.exact) continue;
+    if (error > t.error) t.error = error;
+    if (error * 8 > cell_width<E>(v)) t.close = false;
   }
   t.bias = -low;
   t.highest = high - low;
@@ -122,6 +142,7 @@ struct codec_info {
   float error = 0;  ///< of levels
   bool has_levels = false;
   bool exact_levels = false;
+  bool close_levels = false;  ///< so near that activations of 8 bits lose far more
 };
 
 template <element E>
@@ -165,7 +186,7 @@ constexpr codec_info make_codec_info() noexcept {
                 }) {
     c.bias = E::bias;
     c.unit = E::unit;
-    c.has_levels = c.exact_levels = true;
+    c.has_levels = c.exact_levels = c.close_levels = true;
   } else if constexpr (E::bits <= 6) {
     using T = small_tables<E>;
     if constexpr (codec_of<E>::has_levels) {
@@ -175,6 +196,7 @@ constexpr codec_info make_codec_info() noexcept {
       c.error = T::levels.error;
       c.has_levels = true;
       c.exact_levels = T::levels.exact;
+      c.close_levels = T::levels.close;
     }
     if constexpr (E::bits <= 4) c.values = T::values.data();
   }

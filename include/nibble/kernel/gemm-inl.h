@@ -378,16 +378,20 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
                             (has(more, extension::avx512_bf16) && detail::bf16_dot_is_fast()));
   plan->reason = "asked for";
   if (plan->path == compute_path::automatic) {
+    const bool has_bf16 = (amx || (bf16_dot && !kIsArm64)) && most_rows >= kLeastAmxRows &&
+                          ops.strip_bytes <= detail::strip_bytes(8);
     if (info.exact_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the codes are whole numbers";
-    } else if (is_code(args.x.type) && info.has_levels) {
+    } else if (is_code(args.x.type) && info.close_levels) {
       plan->path = compute_path::integer;
       plan->reason = "the activations are 8-bit codes";
-    } else if ((amx || (bf16_dot && !kIsArm64)) && most_rows >= kLeastAmxRows &&
-               ops.strip_bytes <= detail::strip_bytes(8)) {
+    } else if (has_bf16) {
       plan->path = compute_path::bf16;
       plan->reason = "the codes are not whole numbers, and this CPU multiplies bf16 faster";
+    } else if (info.close_levels) {  // nf4, 2048 x 2048, m = 1, 4, 16: 2.6, 3.8, 2.8 times as fast
+      plan->path = compute_path::integer;
+      plan->reason = "the codes are whole numbers nearly";
     } else {
       plan->path = compute_path::exact;
       plan->reason = "the codes are not whole numbers";
