@@ -136,9 +136,35 @@ TEST_CASE("a plan counts what must be read, written and computed", "[explain]") 
   CHECK(plan.num_tasks * plan.task_rows * plan.task_cols >= 7 * 4096);
   CHECK(plan.path == compute_path::integer);
   CHECK(plan.per_block_scales);
+  CHECK(plan.scale_cols == 32);
   const plan_text text = to_text(plan);
   CHECK(std::string_view(text).find("path integer on ") == 0);
   CHECK(std::string_view(text).size() < sizeof text.text - 100);
+}
+
+TEST_CASE("a plan tells which activations share a scale, and why nf4 is multiplied as integers",
+          "[explain]") {
+  const auto w = packed_matrix<int8_channel_f32>::create(64, 4096);
+  REQUIRE(w.has_value());
+  const std::vector<float> x(4096);
+  const context with(parallel::serial());
+  const matrix_view<const float> input(x.data(), 1, 4096);
+  gemm_options options;
+  const call_plan per_row = explain(*w, input, with, options);
+  CHECK_FALSE(per_row.per_block_scales);
+  CHECK(per_row.scale_cols == 4096);
+  options.scale = activation_scale::per_128;
+  const call_plan per_128 = explain(*w, input, with, options);
+  CHECK(per_128.per_block_scales);
+  CHECK(per_128.scale_cols == 128);
+  CHECK(std::string_view(to_text(per_128)).find("a scale of x per 128 columns") !=
+        std::string_view::npos);
+  options.path = compute_path::exact;
+  CHECK(explain(*w, input, with, options).scale_cols == 0);
+
+  const call_plan nf4 = explain_as<nf4_g64_f32>(compute_path::automatic, 1);
+  CHECK(nf4.path == compute_path::integer);
+  CHECK(std::string_view(nf4.reason) == "the codes are whole numbers nearly");
 }
 
 TEST_CASE("nothing is nothing to do", "[explain]") {

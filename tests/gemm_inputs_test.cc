@@ -215,10 +215,93 @@ TEST_CASE("activations of every type, with gaps between rows and at every alignm
       } else {
         check_everywhere(w, x, close, nibble::activation_scale::per_row);
         check_everywhere(w, x, close, nibble::activation_scale::per_block);
+        check_everywhere(w, x, close, nibble::activation_scale::per_128);
       }
     }
   }
   close.print("types of activations");
+}
+
+TEST_CASE("a scale of x per 128 values, or less: any weights, rows, columns and instructions") {
+  closeness close;
+  constexpr std::size_t n = 70;
+  for (const erased_gemm& g : gemm_catalogue()) {
+    if (!g.has_levels) continue;
+    // Whole rows of parts of 128, 64 and 32; a row of several segments.
+    for (const std::size_t k : {std::size_t{20}, std::size_t{256}, std::size_t{320},
+                                std::size_t{1120}, std::size_t{33000}}) {
+      const bool whole = g.name.find("_channel_") != std::string_view::npos;
+      if (k > 320 && !whole && g.name != std::string_view("int4_g128_f16")) continue;
+      const weights w(g, n, k, seed_of(g.name, k));
+      for (const std::size_t m : {std::size_t{1}, std::size_t{19}}) {
+        if (k == 33000 && (m == 1 || g.name != std::string_view("int8_channel_f32"))) continue;
+        const auto values = make_values(fill::heavy_tailed, m * k, seed_of("x", m, k));
+        const activations x = as_activations(values, m, k);
+        constexpr auto scale = nibble::activation_scale::per_128;
+        const expectation want(w, x, scale);
+        if (whole && k > 128 && k < 33000) {  // it makes a difference, for the better
+          double row_error = 0;
+          double error = 0;
+          const auto per_row = gemm_integer(w.apart, x);
+          for (std::size_t i = 0; i < per_row.size(); ++i) {
+            row_error += std::pow(static_cast<double>(per_row[i]) - want.exact[i], 2);
+            error += std::pow(static_cast<double>(want.integer[i]) - want.exact[i], 2);
+          }
+          CHECK(error < row_error);
+        }
+        context with(parallel::serial());
+        for_each_target([&](const char* target) {
+          for (const nibble::extension set : extension_sets()) {
+            INFO(failed(g, compute_path::integer, target) << ", " << m << " rows, k " << k);
+            gemm_options o = options_of(compute_path::integer, set);
+            o.scale = scale;
+            const auto y = multiply(w, x, with, o);
+            CHECK(disagreement(y, want, compute_path::integer, close) == "");
+            const auto one = multiply(w, first_rows(x, 1), with, o);
+            CHECK(difference(one, std::span(y).first(n)) == "");
+          }
+        });
+      }
+    }
+  }
+  close.print("a scale per 128 values");
+}
+
+TEST_CASE("scales per 128 values: outliers of x and w, codes and static scales") {
+  constexpr std::size_t m = 5;
+  constexpr std::size_t n = 33;
+  constexpr std::size_t k = 640;
+  const erased_gemm& g = gemm_named("int8_channel_f32");
+  const weights w(g, n, k, 1);
+  std::vector<float> values = make_values(fill::normal, m * k, 2);
+  for (std::size_t r = 0; r < m; ++r) values[r * k + 100 * r + 7] = 50;
+  const activations x = as_activations(values, m, k);
+  std::vector<std::uint32_t> order(k);
+  for (std::size_t c = 0; c < k; ++c) order[c] = static_cast<std::uint32_t>((c * 7 + 3) % k);
+  activations permuted = x;
+  permuted.order = order.data();
+  const std::vector<std::int8_t> codes(m * k, 37);
+  const std::vector<float> scales(m, 0.25f);
+  const activations given(matrix_view<const std::int8_t>(codes.data(), m, k), scales.data());
+  const activations by_scale = x.quantized_by(scales.data());
+  context with(parallel::serial());
+  gemm_options o = options_of(compute_path::integer);
+  o.scale = nibble::activation_scale::per_128;
+  for_each_target([&](const char* target) {
+    INFO(target);
+    for (const float threshold : {0.0f, 6.0f}) {
+      o.outlier_threshold = threshold;
+      CHECK(difference(multiply(w, x, with, o), gemm_integer(w.apart, x, o.scale, threshold)) ==
+            "");
+      CHECK(difference(multiply(w, permuted, with, o),
+                       gemm_integer(w.apart, permuted, o.scale, threshold)) == "");
+      // Scales that are given stay: the choice has no say.
+      CHECK(difference(multiply(w, given, with, o), gemm_integer(w.apart, given)) == "");
+      CHECK(difference(multiply(w, by_scale, with, o),
+                       gemm_integer(w.apart, by_scale, nibble::activation_scale::automatic,
+                                    threshold)) == "");
+    }
+  });
 }
 
 TEST_CASE("permuted columns: as if x had been permuted before") {

@@ -109,8 +109,8 @@ constexpr errc argument = errc::invalid_argument;
 const wrong_call wrong_calls[] = {
     {"path 4", argument, [](call& c) { c.options.path = outside<compute_path>(4); }},
     {"path 255", argument, [](call& c) { c.options.path = outside<compute_path>(255); }},
-    {"activation_scale 3", argument,
-     [](call& c) { c.options.scale = outside<activation_scale>(3); }},
+    {"activation_scale 4", argument,
+     [](call& c) { c.options.scale = outside<activation_scale>(4); }},
     {"x of type 5", argument, [](call& c) { c.x.type = outside<number_type>(5); }},
     {"x of 16 bits that is f32", argument,
      [](call& c) {

@@ -42,6 +42,7 @@ struct options {
   std::vector<std::string> exceptions;
   double outliers = 0;
   float outlier_threshold = 0;
+  std::string x_scales = "automatic";
   // generate and pack
   std::string out;
   std::string format = "int4_g32_f16";
@@ -102,6 +103,15 @@ void declare_pool(CLI::App& app, options& o) {
       ->check(CLI::IsMember(names_of(pools)));
 }
 
+void declare_x_scales(CLI::App& app, options& o) {
+  std::vector<std::string> names;
+  for (const auto& scale : nibble::named_activation_scales) names.push_back(scale.name);
+  app.add_option("--x-scales", o.x_scales,
+                 "activations that share a scale (integer path):\nper_row, per_block or per_128")
+      ->type_name("SHARE")
+      ->check(CLI::IsMember(names));
+}
+
 void declare_packed(CLI::App& app, options& o) {
   app.add_option("--packed", o.packed, "start from a file that `tinylm pack` wrote")
       ->type_name("FILE")
@@ -119,6 +129,7 @@ void declare_pack(CLI::App& app, options& o) {
 void declare_generate(CLI::App& app, options& o) {
   declare_model_options(app, o);
   declare_threshold(app, o);
+  declare_x_scales(app, o);
   declare_packed(app, o);
   app.add_option("-f,--format", o.format, "format of the weights (int4_g32_f16)")
       ->type_name("NAME")
@@ -145,6 +156,7 @@ void declare_generate(CLI::App& app, options& o) {
 void declare_eval(CLI::App& app, options& o) {
   declare_model_options(app, o);
   declare_threshold(app, o);
+  declare_x_scales(app, o);
   declare_packed(app, o);
   app.add_option("-f,--formats", o.formats,
                  "formats, with commas between them; * and ? are\nwildcards: 'int4_*,q4_?' (all)")
@@ -186,6 +198,9 @@ nibble::gemm_options product_options(const options& o, const std::string& path) 
   nibble::gemm_options g;
   g.path = paths.at(path);
   g.outlier_threshold = o.outlier_threshold;
+  for (const auto& scale : nibble::named_activation_scales) {
+    if (o.x_scales == scale.name) g.scale = scale.value;
+  }
   return g;
 }
 

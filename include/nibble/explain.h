@@ -21,6 +21,7 @@ struct call_plan {
   const char* decode = "";        ///< how codes become what it multiplies
   std::size_t vector_bytes = 0;   ///< of a register of the kernel
   bool per_block_scales = false;  ///< integer path: activations have a scale per block, not row
+  std::size_t scale_cols = 0;     ///< integer path: packed columns of x that share a scale
   std::size_t chunk_cols = 0;     ///< columns of w that are decoded at a time
   std::size_t task_rows = 0;      ///< a task makes task_rows x task_cols results
   std::size_t task_cols = 0;
@@ -69,7 +70,8 @@ template <format F>
   c.kernel = p.kernel;
   c.decode = p.decode;
   c.vector_bytes = p.vector_bytes;
-  c.per_block_scales = p.path == compute_path::integer && p.per_block_scales;
+  if (p.path == compute_path::integer) c.scale_cols = p.scale_cols;
+  c.per_block_scales = c.scale_cols != 0 && c.scale_cols < w.data.shape.packed_cols;
   c.chunk_cols = p.chunk_cols;
   c.task_rows = p.task_rows;
   c.task_cols = p.task_cols;
@@ -106,6 +108,10 @@ struct plan_text {
     std::snprintf(t.text, sizeof t.text, "refused: %s\n", message(c.error));
     return t;
   }
+  char scales[48] = "";
+  if (c.per_block_scales) {
+    std::snprintf(scales, sizeof scales, "; a scale of x per %zu columns", c.scale_cols);
+  }
   const auto mb = [](std::uint64_t bytes) { return static_cast<double>(bytes) / 1e6; };
   std::snprintf(t.text, sizeof t.text,
                 "path %s on %s: %s\n"
@@ -113,9 +119,9 @@ struct plan_text {
                 "%zu tasks of %zu x %zu results for %zu threads\n"
                 "%.3f MB of weights, %.3f MB of x, %.3f MB of y; %.3f GFLOP, %.1f per byte\n",
                 name_of(c.path), c.target, c.reason, c.kernel, c.vector_bytes, c.decode,
-                c.chunk_cols, c.per_block_scales ? "; a scale of x per block" : "", c.num_tasks,
-                c.task_rows, c.task_cols, c.threads, mb(c.weight_bytes), mb(c.x_bytes),
-                mb(c.y_bytes), static_cast<double>(c.operations) / 1e9,
+                c.chunk_cols, scales, c.num_tasks, c.task_rows, c.task_cols, c.threads,
+                mb(c.weight_bytes), mb(c.x_bytes), mb(c.y_bytes),
+                static_cast<double>(c.operations) / 1e9,
                 static_cast<double>(c.operations) /
                     static_cast<double>(c.weight_bytes + c.x_bytes + c.y_bytes +
                                         (c.weight_bytes + c.x_bytes + c.y_bytes == 0)));

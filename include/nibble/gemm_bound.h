@@ -43,8 +43,9 @@ constexpr double gamma_f32(std::size_t n) noexcept {
 }
 
 constexpr double gemm_error_bound(const bound_traits& f, compute_path path, std::size_t k,
-                                  const product_sums& s) noexcept {
-  const packed_shape shape = make_packed_shape(1, k, f.block == all ? k : f.block);
+                                  const product_sums& s, activation_scale scale) noexcept {
+  packed_shape shape = make_packed_shape(1, k, f.block == all ? k : f.block);
+  if (scale == activation_scale::per_128) shape = with_short_segments(shape);
   switch (path) {
     case compute_path::integer: {
       // An activation moves by half a step, amax / 254; its scale and inverse are rounded.
@@ -73,10 +74,12 @@ constexpr double gemm_error_bound(const bound_traits& f, compute_path path, std:
 ///
 /// @param path  not automatic; explain() says which path a call takes
 /// @param k     columns of w
+/// @param scale of the call: sums of per_128 have more segments
 template <format F>
-[[nodiscard]] constexpr double gemm_error_bound(compute_path path, std::size_t k,
-                                                const product_sums& sums) noexcept {
-  return detail::gemm_error_bound(detail::bound_traits_of<F>(), path, k, sums);
+[[nodiscard]] constexpr double gemm_error_bound(
+    compute_path path, std::size_t k, const product_sums& sums,
+    activation_scale scale = activation_scale::automatic) noexcept {
+  return detail::gemm_error_bound(detail::bound_traits_of<F>(), path, k, sums, scale);
 }
 
 }  // namespace nibble::inline NIBBLE_ABI

@@ -148,11 +148,20 @@ inline double exact_of(const activations& x, std::size_t r, std::size_t c) noexc
   return static_cast<double>(detail::load_number(x.type, x.data, r * x.stride + c));
 }
 
+/// The shape of w with the segments of a call: those of activation_scale::per_128 are short, unless
+/// x has scales.
+inline packed_shape shape_of(const weight_parts& w, const activations& x,
+                             activation_scale scale) noexcept {
+  const bool is_short = scale == activation_scale::per_128 && x.scales == nullptr;
+  return is_short ? with_short_segments(w.shape) : w.shape;
+}
+
 /// Columns of w in packed order whose activations share a scale.
-inline std::size_t scale_group(const weight_parts& w, activation_scale scale) noexcept {
+inline std::size_t scale_group(const packed_shape& shape, activation_scale scale) noexcept {
+  if (scale == activation_scale::per_128) return std::max(shape.segment_cols, strip_cols);
   const bool per_block = scale == activation_scale::per_block ||
-                         (scale == activation_scale::automatic && w.shape.block < w.shape.cols);
-  return per_block ? std::max(w.shape.block_cols, strip_cols) : w.shape.packed_cols;
+                         (scale == activation_scale::automatic && shape.block < shape.cols);
+  return per_block ? std::max(shape.block_cols, strip_cols) : shape.packed_cols;
 }
 
 /// One row of activations on the integer path: x[c] ~ code[c] * scale[c], c a column of w, and what
@@ -187,7 +196,8 @@ inline std::size_t single_infinity(const std::vector<float>& value, std::size_t 
 /// @param threshold  gemm_options::outlier_threshold
 inline quantized_row quantize_row(const weight_parts& w, const activations& x, std::size_t r,
                                   activation_scale scale, float threshold = 0) {
-  const std::size_t k = w.shape.cols;
+  const packed_shape shape = shape_of(w, x, scale);
+  const std::size_t k = shape.cols;
   quantized_row q{std::vector<std::int32_t>(k), std::vector<float>(k), std::vector<float>(k),
                   std::vector<float>(k)};
   std::vector<float> value(k);  // to be quantized
@@ -205,7 +215,7 @@ inline quantized_row quantize_row(const weight_parts& w, const activations& x, s
   if (has_codes(x)) return q;
   // Columns that share a scale: with given ones, a segment each.
   const bool given = x.scales != nullptr;
-  const std::size_t group = given ? w.shape.segment_cols : scale_group(w, scale);
+  const std::size_t group = given ? shape.segment_cols : scale_group(shape, scale);
   for (std::size_t first = 0; first < k;) {
     std::size_t end = first;
     float amax = 0;
@@ -224,8 +234,7 @@ inline quantized_row quantize_row(const weight_parts& w, const activations& x, s
       if (zero + step < -128 || zero + step > 127) return;
       q.code[at] = step;
       for (std::size_t c = first; c < end; ++c) {
-        const bool beside =
-            w.packed(c) / w.shape.segment_cols != w.packed(at) / w.shape.segment_cols;
+        const bool beside = w.packed(c) / shape.segment_cols != w.packed(at) / shape.segment_cols;
         q.scale[c] = beside ? 0.0f : std::numeric_limits<float>::infinity();
       }
     };
@@ -300,7 +309,7 @@ inline std::vector<float> row_of(const weight_parts& w, const activations& x, st
 inline std::vector<float> gemm_integer(const weight_parts& w, const activations& x,
                                        activation_scale scale = activation_scale::automatic,
                                        float threshold = 0) {
-  const packed_shape& shape = w.shape;
+  const packed_shape shape = shape_of(w, x, scale);
   const std::size_t k = shape.cols;
   std::vector<float> y(x.rows * shape.rows, 0.0f);
   for (std::size_t m = 0; m < x.rows && k != 0; ++m) {
@@ -355,6 +364,7 @@ inline std::vector<integer_sum> gemm_int32(const weight_parts& w, const activati
   const std::vector<float> floats = gemm_integer(w, x, scale, threshold);
   const bool may = (w.use == shift_use::none || w.use == shift_use::zero_int) &&
                    w.shape.block == k && w.singles.empty() && w.columns.empty() &&
+                   (scale != activation_scale::per_128 || x.scales != nullptr) &&
                    (!(threshold > 0) || has_codes(x));
   std::vector<integer_sum> sums;
   for (std::size_t m = 0; m < x.rows; ++m) {

@@ -250,7 +250,7 @@ void run_gemm(const line& f, fuzz::choices& in) {
   compute_path path = all_paths[in.below(3)];
   if (!can(w.ops, path)) path = compute_path::exact;
   gemm_options o = options_of(path, in.flip() ? nibble::extension::any : nibble::extension::none);
-  o.scale = static_cast<nibble::activation_scale>(in.below(3));
+  o.scale = static_cast<nibble::activation_scale>(in.below(4));
   if (in.below(4) == 0) o.outlier_threshold = 0.1f * static_cast<float>(in.below(200));
   fuzz::shuffled pool(in.take<std::uint32_t>(), 1 + in.below(4));
   context with(pool.threads());

@@ -164,7 +164,7 @@ struct expectation {
       for (std::size_t n = 0; n < w.n; ++n) {
         const product_sums s = sums_of(w.apart, q, x, m, n);
         for (std::size_t p = 0; p < 3; ++p) {
-          bounds[p].push_back(w.ops.bound(all_paths[p], w.k, s));
+          bounds[p].push_back(w.ops.bound(all_paths[p], w.k, s, scale));
         }
       }
     }

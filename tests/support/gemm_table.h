@@ -55,7 +55,8 @@ struct erased_gemm {
                     const gemm_options& options);
   nibble::reference::weight_parts (*take_apart)(const_sections w, std::size_t rows,
                                                 std::size_t cols);
-  double (*bound)(compute_path path, std::size_t k, const nibble::product_sums& sums);
+  double (*bound)(compute_path path, std::size_t k, const nibble::product_sums& sums,
+                  nibble::activation_scale scale);
 };
 
 /// A line for every line of catalogue(), in its order.

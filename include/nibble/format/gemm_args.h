@@ -36,6 +36,20 @@ enum class activation_scale : std::uint8_t {
   automatic,  ///< per_block for weights with blocks, per_row for whole rows
   per_row,
   per_block,  ///< the blocks of the weights, but at least 32 values
+  per_128,    ///< the same; of longer blocks and whole rows, parts of 128 values, or of 64 or 32
+              ///< where 128 do not divide them (with_short_segments())
+};
+
+/// Each of them, for programs that let their users choose.
+struct named_activation_scale {
+  const char* name;
+  activation_scale value;
+};
+inline constexpr named_activation_scale named_activation_scales[] = {
+    {"automatic", activation_scale::automatic},
+    {"per_row", activation_scale::per_row},
+    {"per_block", activation_scale::per_block},
+    {"per_128", activation_scale::per_128},
 };
 
 /// Instructions beyond the target's own that a call may use. For tests and comparisons: kernels
@@ -238,7 +252,8 @@ struct gemm_args {
 struct gemm_plan {
   compute_path path = compute_path::exact;
   const char* reason = "";
-  bool per_block_scales = false;
+  bool short_segments = false;  ///< activation_scale::per_128
+  std::size_t scale_cols = 0;   ///< integer path: packed columns of x that share a scale
   bool amx = false;
   bool bf16_dot = false;
   bool bf16_rounding = false;

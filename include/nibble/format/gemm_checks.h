@@ -29,7 +29,7 @@ constexpr bool is_number_type(number_type t) noexcept { return t <= number_type:
 
 /// Options of a product, for a format with or without an integer path.
 constexpr errc check_options(const gemm_options& o, bool has_levels) noexcept {
-  const bool known = o.path <= compute_path::exact && o.scale <= activation_scale::per_block;
+  const bool known = o.path <= compute_path::exact && o.scale <= activation_scale::per_128;
   if (!known || (o.path == compute_path::integer && !has_levels)) return errc::invalid_argument;
   return errc::ok;
 }

@@ -39,6 +39,22 @@ struct packed_shape {
 /// columns; longer blocks are several segments.
 inline constexpr std::size_t max_segment_cols = 32768;
 
+/// activation_scale::per_128: longer blocks become several segments, equal parts of so many
+/// columns.
+inline constexpr std::size_t short_segment_cols[] = {128, 64, 32};
+
+/// The same packed matrix with short segments: of the first length above that divides a packed
+/// block of more than 128 columns. Every one is a multiple of 32, so the last divides it.
+[[nodiscard]] constexpr packed_shape with_short_segments(packed_shape s) noexcept {
+  if (s.block_cols <= short_segment_cols[0]) return s;
+  for (const std::size_t cols : short_segment_cols) {
+    if (s.block_cols % cols != 0) continue;
+    s.segment_cols = cols;
+    break;
+  }
+  return s;
+}
+
 /// The sizes that a [rows x cols] matrix with blocks of `block` values packs to.
 [[nodiscard]] constexpr packed_shape make_packed_shape(std::size_t rows, std::size_t cols,
                                                        std::size_t block) noexcept {

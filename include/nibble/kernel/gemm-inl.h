@@ -33,11 +33,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 /// a fixed-point rule or float_multiplier takes, of rows of one block. The definition:
 /// reference_gemm.h. In short rows f32 is exact, and so is the float of one segment.
 template <class = void>
-HWY_NOINLINE bool KeepsSums(const detail::gemm_args& args, compute_path path,
+HWY_NOINLINE bool KeepsSums(const detail::gemm_args& args, const detail::gemm_plan& plan,
                             detail::shift_use shift, const detail::gemm_item& item) {
   const packed_shape& s = item.w->shape;
   const bool is_large = s.packed_cols >= (size_t{1} << 24) / (255 * 255);
-  const bool may = path == compute_path::integer && is_large && s.num_blocks == 1 &&
+  const bool may = plan.path == compute_path::integer && !plan.short_segments && is_large &&
+                   s.num_blocks == 1 &&
                    (shift == detail::shift_use::none || shift == detail::shift_use::zero_int);
   if (!may || item.post == nullptr || item.pair != nullptr || !item.w->outliers.empty() ||
       (args.options.outlier_threshold > 0 && !is_code(args.x.type))) {
@@ -59,7 +60,7 @@ HWY_NOINLINE void RunTask(const GemmRun& run, const detail::gemm_item& item, siz
   if (first_row >= item.num_rows) return;
   const size_t rows = HWY_MIN(run.sizes.task_rows, item.num_rows - first_row);
   const bool keeps_sums =
-      run.sizes.keeps_sums && KeepsSums(run.args, run.plan.path, run.ops.shift, item);
+      run.sizes.keeps_sums && KeepsSums(run.args, run.plan, run.ops.shift, item);
   const auto job_of = [&](const packed_data& w, float* c) {
     return GroupJob{run,       w,    first_panel, num_panels, item.x_rows,
                     first_row, rows, s,           c,          keeps_sums ? s.whole : nullptr};
@@ -103,9 +104,7 @@ HWY_NOINLINE void PrepareRow(const GemmRun& run, size_t r, float* scratch) {
   const packed_shape& shape = run.shape;
   switch (run.plan.path) {
     case compute_path::integer: {
-      const size_t per_block = HWY_MAX(shape.block_cols, strip_cols);
-      PrepareCodes(x, r, shape, run.plan.per_block_scales ? per_block : shape.packed_cols, run.kept,
-                   scratch, run.x);
+      PrepareCodes(x, r, shape, run.plan.scale_cols, run.kept, scratch, run.x);
       break;
     }
     case compute_path::bf16: PrepareHalves(x, r, shape, run.kept, scratch, run.x); break;
@@ -122,16 +121,23 @@ HWY_NOINLINE void PrepareRow(const GemmRun& run, size_t r, float* scratch) {
   }
 }
 
+/// The shape of a call's matrices along k, in its segments.
+HWY_INLINE packed_shape ShapeOf(const detail::gemm_args& args, const detail::gemm_plan& plan) {
+  const packed_shape& s = args.items[0].w->shape;
+  return plan.short_segments ? with_short_segments(s) : s;
+}
+
 /// Sizes of chunks and tasks.
 template <class = void>
-HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, compute_path path,
+HWY_NOINLINE GemmScratch ChooseSizes(const detail::gemm_args& args, const detail::gemm_plan& plan,
                                      const PackedOps& ops) {
   GemmScratch z{};
-  const packed_shape& shape = args.items[0].w->shape;
+  const packed_shape shape = ShapeOf(args, plan);
+  const compute_path path = plan.path;
   for (const detail::gemm_item& item : args.items) {
     z.most_rows = HWY_MAX(z.most_rows, item.num_rows);
     z.groups += NumGroups(item.w->shape);
-    z.keeps_sums = z.keeps_sums || KeepsSums(args, path, ops.shift, item);
+    z.keeps_sums = z.keeps_sums || KeepsSums(args, plan, ops.shift, item);
   }
   const bool integer = path == compute_path::integer;
   const bool raw = integer && ops.raw_levels;
@@ -253,8 +259,8 @@ template <class = void>
 HWY_NOINLINE errc RunGemm(const detail::gemm_args& args, const detail::gemm_plan& plan,
                           const PackedOps& ops, const KeptColumns& kept) {
   context& with = *args.with;
-  const packed_shape& shape = args.items[0].w->shape;
-  GemmRun run{args, plan, ops, shape, kept, ChooseSizes(args, plan.path, ops), {}, nullptr, 1};
+  const packed_shape shape = ShapeOf(args, plan);
+  GemmRun run{args, plan, ops, shape, kept, ChooseSizes(args, plan, ops), {}, nullptr, 1};
   if (run.sizes.most_rows == 0 || run.sizes.groups == 0) return errc::ok;
   run.work_ns = WorkNs(args, plan.path);
 
@@ -397,9 +403,15 @@ HWY_NOINLINE void PlanKernel(const detail::gemm_args& args, detail::gemm_plan* p
       plan->reason = "the codes are not whole numbers";
     }
   }
-  plan->per_block_scales =
-      args.options.scale == activation_scale::per_block ||
-      (args.options.scale == activation_scale::automatic && shape.block < shape.cols);
+  const activation_scale scale = args.options.scale;
+  plan->short_segments = plan->path == compute_path::integer &&
+                         scale == activation_scale::per_128 && args.x.scales == nullptr;
+  const bool per_block = scale == activation_scale::per_block ||
+                         (scale == activation_scale::automatic && shape.block < shape.cols);
+  plan->scale_cols = plan->short_segments ? ShapeOf(args, *plan).segment_cols
+                     : per_block          ? shape.block_cols
+                                          : shape.packed_cols;
+  plan->scale_cols = HWY_MAX(plan->scale_cols, strip_cols);
   plan->dot = plan->path == compute_path::integer ? DotExtension(more) : extension::none;
   // bf16 for any number of rows, so that all get the same bits; levels have the same bits anyhow.
   plan->amx = amx && (plan->path == compute_path::bf16 ||
@@ -414,7 +426,7 @@ template <class Kind>
 HWY_NOINLINE void ExplainKernel(const detail::gemm_args& args, detail::gemm_plan* plan) {
   PlanKernel<Kind>(args, plan);
   const PackedOps ops = OpsOf(Kind());
-  const GemmScratch z = ChooseSizes(args, plan->path, ops);
+  const GemmScratch z = ChooseSizes(args, *plan, ops);
   plan->target = hwy::TargetName(HWY_TARGET);
   plan->kernel = KernelName(*plan, ops.narrow);
   plan->decode = ops.decode;

@@ -85,13 +85,18 @@ template <class = void>
 HWY_NOINLINE void ReadFactors(const GroupJob& job, size_t segment, size_t segments) {
   const GemmRun& run = job.run;
   const WorkerScratch& s = job.scratch;
-  const size_t spb = job.w.shape.segments_per_block();
+  const size_t spb = run.shape.segments_per_block();
   const size_t stride = run.sizes.factor_segments * panel_rows;
   const size_t floats = segments * panel_rows;
   const auto read = [&](auto fn, size_t part, size_t panel, float* to) {
-    fn(job.w, part, panel, segment / spb, spb == 1 ? segments : 1, to);
-    for (size_t i = 1; i < segments && spb != 1; ++i) {
-      std::memcpy(to + i * panel_rows, to, panel_rows * sizeof(float));
+    if (spb == 1) return fn(job.w, part, panel, segment, segments, to);
+    for (size_t i = 0; i < segments; ++i) {
+      float* const here = to + i * panel_rows;
+      if (i == 0 || (segment + i) % spb == 0) {
+        fn(job.w, part, panel, (segment + i) / spb, 1, here);
+      } else {
+        std::memcpy(here, here - panel_rows, panel_rows * sizeof(float));
+      }
     }
   };
   const float unit = run.plan.path == compute_path::integer ? run.args.codec->unit : 1.0f;
@@ -199,7 +204,7 @@ template <class = void>
 HWY_NOINLINE void MultiplyLevels(const GroupJob& job, size_t k, size_t cols, size_t at) {
   const GemmRun& run = job.run;
   const WorkerScratch& s = job.scratch;
-  const packed_shape& shape = job.w.shape;
+  const packed_shape& shape = job.run.shape;
   const size_t panel_bytes = job.panel_bytes();
   const uint8_t* const codes = job.codes_at(k);
   const size_t segment = k / shape.segment_cols;
@@ -265,7 +270,7 @@ template <class = void>
 HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, size_t at) {
   const GemmRun& run = job.run;
   const WorkerScratch& s = job.scratch;
-  const packed_shape& shape = job.w.shape;
+  const packed_shape& shape = job.run.shape;
   const bool is_f32 = run.plan.path == compute_path::exact;
   const size_t panel_bytes = job.panel_bytes();
   const uint8_t* const codes = job.codes_at(k);
@@ -328,7 +333,7 @@ HWY_NOINLINE void MultiplyFloats(const GroupJob& job, size_t k, size_t cols, siz
 /// that the panels' streams interleave.
 template <class = void>
 HWY_NOINLINE void MultiplyGroup(const GroupJob& job) {
-  const packed_shape& shape = job.w.shape;
+  const packed_shape& shape = job.run.shape;
   const GemmScratch& z = job.run.sizes;
   std::memset(job.c, 0, job.rows * kGroupColumns * sizeof(float));
   if (job.whole != nullptr) {

@@ -157,7 +157,7 @@ struct GemmRun {
   const detail::gemm_args& args;
   const detail::gemm_plan& plan;
   const PackedOps& ops;
-  const packed_shape& shape;  ///< of the first matrix; k is that of all
+  packed_shape shape;  ///< of the first matrix, with the call's segments; k is that of all
   KeptColumns kept;
   GemmScratch sizes;
   PreparedX x;
