@@ -129,9 +129,10 @@ errc for_each_run(std::span<const any_product> products, const activations& x, F
 }
 
 /// How far gemm() may be from exact arithmetic, as gemm_error_bound() of a known format.
-[[nodiscard]] inline double gemm_error_bound(const any_format& f, compute_path path,
-                                             std::size_t cols, const product_sums& sums) noexcept {
-  return f.error_bound(path, cols, sums);
+[[nodiscard]] inline double gemm_error_bound(
+    const any_format& f, compute_path path, std::size_t cols, const product_sums& sums,
+    activation_scale scale = activation_scale::automatic) noexcept {
+  return f.error_bound(path, cols, sums, scale);
 }
 
 namespace detail {

@@ -53,7 +53,8 @@ struct any_format {
                    const gemm_options&) noexcept = nullptr;
   call_plan (*explain)(const packed_data&, const activations&, const context&, const gemm_options&,
                        number_type) noexcept = nullptr;
-  double (*error_bound)(compute_path, std::size_t cols, const product_sums&) noexcept = nullptr;
+  double (*error_bound)(compute_path, std::size_t cols, const product_sums&,
+                        activation_scale) noexcept = nullptr;
 };
 
 /// A packed matrix that lives elsewhere, and its format.
