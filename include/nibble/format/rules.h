@@ -100,6 +100,12 @@ consteval int mantissa_bits() {
   }
 }
 
+/// amax and half an ulp of the element's mantissa, with carry into the exponent.
+template <class E>
+constexpr float raised_half_ulp(float amax) noexcept {
+  return float_of(bits_of(amax) + (1u << (22 - mantissa_bits<E>())));
+}
+
 /// The power-of-two scale of a block with max|x| = amax.
 template <class E>
 constexpr float mx_scale_of(float amax, float divisor, mx_scale how) noexcept {
@@ -111,11 +117,7 @@ constexpr float mx_scale_of(float amax, float divisor, mx_scale how) noexcept {
       const bool exact = (bits_of(amax) & 0x7FFFFFu) == 0;
       return power_of_two(exponent_of(amax) - emax + (exact ? 0 : 1));
     }
-    case mx_scale::even: {
-      // Half an ulp of the element's mantissa is added to amax, with carry into the exponent.
-      const float raised = float_of(bits_of(amax) + (1u << (22 - mantissa_bits<E>())));
-      return power_of_two(exponent_of(raised) - emax);
-    }
+    case mx_scale::even: return power_of_two(exponent_of(raised_half_ulp<E>(amax)) - emax);
     case mx_scale::round_up:
       return e8m0::decode(e8m0::encode(amax * (1.0f / E::max), {rounding::away_from_zero}));
   }
@@ -133,8 +135,7 @@ constexpr int mx_beyond(float amax, float divisor, mx_scale how, int lowest) noe
   if (how == mx_scale::ceil || by_value) {
     exponent += is_power_of_two(a) ? 0 : 1;
   } else if (how == mx_scale::even && !is_subnormal(a)) {
-    exponent +=
-        exponent_of(float_of(bits_of(a) + (1u << (22 - mantissa_bits<E>())))) - exponent_of(a);
+    exponent += exponent_of(raised_half_ulp<E>(a)) - exponent_of(a);
   }
   return exponent < lowest ? -1 : exponent > 127 ? 1 : 0;
 }

@@ -64,7 +64,9 @@ consteval float top_step() {
     constexpr float top = sign > 0 ? E::max : -E::lowest;
     float next = -top;
     for (unsigned c = 0; c < 1u << E::bits; ++c) {
-      const float level = sign * E::decode(static_cast<typename E::code>(c));
+      const float value = E::decode(static_cast<typename E::code>(c));
+      if (!is_finite(value)) continue;
+      const float level = sign * value;
       if (level < top && level > next) next = level;
     }
     return (top - next) / top;
