@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0 OR MIT
 // Scales, importances and codebooks at the ends of what floats can say, where the catalogue is not
-// enough: types of a user's own, and GGUF's byte_list by hand. One target, that of the compiler's
+// enough: types of a user's own, and GGUF's bytes by hand. One target, that of the compiler's
 // flags.
 #include <algorithm>
 #include <cmath>
@@ -303,7 +303,7 @@ TEST_CASE("importances from observers are always taken") {
   }
 }
 
-// --- GGUF's byte_list
+// --- GGUF's bytes
 // -----------------------------------------------------------------------------
 
 TEST_CASE("Q4_1 and Q5_1: a minimum of zero has the sign of the first zero") {
