@@ -39,17 +39,16 @@ class thread_pool {
   explicit thread_pool(std::size_t threads, std::function<void(std::size_t)> on_start = {},
                        std::chrono::microseconds spin = default_spin)
       : spin_(spin) {
+#ifdef __cpp_exceptions
     try {
-      for (std::size_t i = 1; i < threads; ++i) {
-        helpers_.emplace_back([this, i, on_start] {
-          if (on_start) on_start(i);
-          help();
-        });
-      }
+      start(threads, on_start);
     } catch (...) {
       stop();
       throw;
     }
+#else
+    start(threads, on_start);
+#endif
   }
   thread_pool(const thread_pool&) = delete;
   thread_pool& operator=(const thread_pool&) = delete;
@@ -163,6 +162,15 @@ class thread_pool {
       lock.lock();
       // The job may be gone once nobody is busy with it.
       if (j->busy.fetch_sub(1, std::memory_order_release) == 1) done_.notify_all();
+    }
+  }
+
+  void start(std::size_t threads, const std::function<void(std::size_t)>& on_start) {
+    for (std::size_t i = 1; i < threads; ++i) {
+      helpers_.emplace_back([this, i, on_start] {
+        if (on_start) on_start(i);
+        help();
+      });
     }
   }
 

@@ -232,11 +232,6 @@ struct block {
   static_assert(!has_shift || matrix_format<shift_format>,
                 "nibble: zero<F>, offset<F>, minimum<F> and center<F> need an element or a block "
                 "format");
-  static_assert(
-      detail::has_scale_for_one<Element, scale_format>(),
-      "nibble: the largest code's value is too large or too small for the type of the "
-      "scales: no scale brings it to 1. Multiply a codebook's values by a power of two, or "
-      "take scale<f32>");
   static_assert(Extent.rows > 0 && Extent.cols > 0, "nibble: a block's extent must not be empty");
   static_assert(!has_shift || Shift::kind == shift_kind::center || integer_element<Element>,
                 "nibble: zero, offset and minimum need an integer element");

@@ -12,6 +12,7 @@
 #define NIBBLE_KERNEL_PACKED_ROWS_INL_H_
 #endif
 
+#include "nibble/format/gemm_args.h"
 #include "nibble/format/row_args.h"
 #include "nibble/kernel/packed_decode-inl.h"
 
