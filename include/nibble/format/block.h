@@ -126,43 +126,6 @@ consteval float exponent_of_max() {
   return static_cast<float>(e);
 }
 
-/// The least and the largest scale above zero that a format can say, in double.
-struct scale_ends {
-  double least;
-  double largest;
-};
-template <class S>
-consteval scale_ends ends_of_scales() {
-  if constexpr (element<S>) {
-    double least = S::max;
-    if constexpr (S::bits == 32) {
-      least = 0x1p-127;  // with a reciprocal
-    } else if constexpr (S::bits > 8) {
-      least = S::decode(1);
-    } else {
-      for (std::uint32_t c = 0; c < std::uint32_t{1} << S::bits; ++c) {
-        const double v = S::decode(static_cast<typename S::code>(c));
-        if (v > 0 && v < least) least = v;
-      }
-    }
-    return {least, S::max};
-  } else {
-    const scale_ends above = ends_of_scales<typename S::scale_format>();
-    constexpr double top = largest_magnitude<typename S::element>();
-    return {above.least * (S::has_shift ? 0 : ends_of_scales<typename S::element>().least),
-            above.largest * top * (S::has_shift ? 2 : 1)};
-  }
-}
-
-/// Whether a block whose largest value is 1 has a scale: else all blocks like it become zeros or
-/// are clipped.
-template <class E, class S>
-consteval bool has_scale_for_one() {
-  constexpr double top = largest_magnitude<E>();
-  constexpr scale_ends ends = ends_of_scales<S>();
-  return top > 0 && top <= double{0x1p127f} * 2 && 1 / top >= ends.least && 1 / top <= ends.largest;
-}
-
 /// Scales that are powers of two follow the rule of OCP MX.
 template <class S>
 inline constexpr bool is_exponent_scale = false;

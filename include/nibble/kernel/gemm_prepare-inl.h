@@ -280,6 +280,16 @@ HWY_NOINLINE void TakeCodes(const activations& x, size_t r, const packed_shape& 
   SumRow(r, s, zero, to);
 }
 
+/// Beside an infinity all counts as 0, but 0 times its scale would be NaN: segments of an infinite
+/// scale that do not have the infinity get the scale 0.
+template <class = void>
+HWY_NOINLINE void DropBesideInfinity(size_t r, const packed_shape& s, const PreparedX& to) {
+  for (size_t g = 0; g < s.num_segments(); ++g) {
+    const size_t at = r * to.segment_stride + g;
+    if (to.scales[at] > std::numeric_limits<float>::max() && to.sums[at] == 0) to.scales[at] = 0;
+  }
+}
+
 /// Row r on the integer path. `scratch`: packed_cols + k floats.
 template <class = void>
 HWY_NOINLINE void PrepareCodes(const activations& x, size_t r, const packed_shape& s,
@@ -301,6 +311,7 @@ HWY_NOINLINE void PrepareCodes(const activations& x, size_t r, const packed_shap
   }
   const int32_t zero = x.zero_point(r);
   if (to.zeros != nullptr) to.zeros[r] = zero;
+  bool has_infinity = false;
   if (x.scales != nullptr) {
     for (size_t g = 0; g < s.num_segments(); ++g) {
       const size_t at = g * s.segment_cols;
@@ -308,19 +319,19 @@ HWY_NOINLINE void PrepareCodes(const activations& x, size_t r, const packed_shap
           QuantizeBy(row + at, s.segment_cols, GivenScale(x, r, s, g), zero, codes + at);
     }
   } else {
+    float largest = 0;  // of those that are numbers
     for (size_t p = 0; p < s.packed_cols; p += scale_cols) {
       const size_t n = HWY_MIN(scale_cols, s.packed_cols - p);
       const float scale = QuantizeActivations(row + p, n, codes + p);
-      const bool is_infinite = scale > std::numeric_limits<float>::max();
+      if (scale > largest) largest = scale;
       for (size_t g = p / s.segment_cols; g * s.segment_cols < p + n; ++g) {
-        // Beside an infinity all counts as 0, but 0 times its scale would be NaN.
-        const bool is_beside =
-            is_infinite && SumCodes(codes + g * s.segment_cols, s.segment_cols) == 0;
-        to.scales[r * to.segment_stride + g] = is_beside ? 0.0f : scale;
+        to.scales[r * to.segment_stride + g] = scale;
       }
     }
+    has_infinity = largest > std::numeric_limits<float>::max();
   }
   SumRow(r, s, zero, to);
+  if (has_infinity) DropBesideInfinity(r, s, to);
 }
 
 /// Row r as bf16.
